@@ -1,0 +1,139 @@
+"""Puts the parts together from a Config. The only module that knows all of them; it decides nothing.
+
+The heavy imports (TensorFlow, OpenCV) happen inside the functions, so that `--help` and the clients cost nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from face_server.calibration import Calibration, find_calibration
+from face_server.config import Config
+from face_server.decision import make_decision
+from face_server.errors import ConfigError
+from face_server.models import verified_files, verify
+
+if TYPE_CHECKING:
+    from face_server.gallery.gallery import Gallery
+    from face_server.service import Service
+    from face_server.vision.alignment import Aligner
+    from face_server.vision.embedding import Embedder
+    from face_server.vision.pipeline import FacePipeline
+    from face_server.wire.replies import RebuildReply
+
+#: The tensors between which a FaceNet graph is run; the same in all of the 2018 checkpoints.
+FACENET_INPUT, FACENET_OUTPUT = "input", "embeddings"
+
+#: The [embedding] model that is no FaceNet: it has an alignment of its own, and [alignment] is not for it.
+MOBILEFACENET = "mobilefacenet"
+
+
+def assemble_pipeline(config: Config) -> FacePipeline:
+    """Detector, aligner and embedder on verified weights. Raises ModelFileError, ConfigError."""
+    from face_server.vision.detection import MtcnnDetector
+    from face_server.vision.pipeline import FacePipeline
+    from face_server.vision.runtime import load_mtcnn
+
+    networks = load_mtcnn(*verified_files(config.models.path, config.detection.model))
+    return FacePipeline(
+        MtcnnDetector(networks, config.detection),
+        assemble_aligner(config),
+        assemble_embedder(config),
+        config.imaging,
+        config.quality,
+        config.detection,
+    )
+
+
+def assemble_aligner(config: Config) -> Aligner:
+    """The alignment that the embedding network was trained on: [alignment], or a network's own. Raises ConfigError."""
+    from face_server.vision.alignment import ARCFACE_112, Aligner
+
+    return Aligner(ARCFACE_112 if config.embedding.model == MOBILEFACENET else config.alignment)
+
+
+def assemble_embedder(config: Config) -> Embedder:
+    """The embedding network on verified weights. Raises ModelFileError, ConfigError."""
+    from face_server.vision.embedding import NetworkEmbedder
+    from face_server.vision.runtime import load_frozen_graph, load_tflite
+
+    path, sha256 = embedding_weights(config)
+    if config.embedding.model == MOBILEFACENET:
+        network = load_tflite(path)
+    else:
+        network = load_frozen_graph(path, FACENET_INPUT, config.alignment.image_size, FACENET_OUTPUT)
+    return NetworkEmbedder(network, sha256, assemble_aligner(config).describe())
+
+
+def embedding_weights(config: Config) -> tuple[Path, str]:
+    """The verified file of [embedding] model and its sha256: of the manifest, or the operator's own .pb."""
+    from face_server.models import sha256_of
+
+    model, sha256 = config.embedding.model, config.embedding.sha256
+    if not model.endswith(".pb"):
+        (path,) = verified_files(config.models.path, model)
+        return path, sha256_of(path)
+    if not sha256:
+        raise ConfigError(
+            f"[embedding] model = {model} is a file: state its [embedding] sha256 too (sha256sum {model})"
+        )
+    root = config.source.parent if config.source else Path()
+    verify(root / model, sha256)
+    return root / model, sha256.lower()
+
+
+def assemble_gallery(config: Config, fingerprint: str, dimension: int) -> Gallery:
+    """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch."""
+    from face_server.gallery.gallery import Gallery, GalleryOptions
+
+    return Gallery(
+        GalleryOptions(
+            store_path=config.gallery.path,
+            index_path=config.index.path,
+            fingerprint=fingerprint,
+            dimension=dimension,
+            trees=config.index.trees,
+            neighbours=config.index.neighbours,
+            search_k=config.index.search_k,
+            overlay_max=config.index.overlay_max,
+            max_templates_per_subject=config.gallery.max_templates_per_subject,
+            max_map_bytes=config.gallery.max_map_bytes,
+        )
+    )
+
+
+def assemble_calibration(config: Config, fingerprint: str) -> Calibration | None:
+    """The curves of this fingerprint: those measured on the own gallery, else those shipped, else None.
+
+    Raises ConfigError for a damaged file.
+    """
+    return find_calibration((config.decision.calibration_path, config.models.path / "calibration"), fingerprint)
+
+
+def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery) -> Service:
+    """The use-cases over these parts. Raises ConfigError when the stated error rates cannot be supported."""
+    from face_server.legacy_images import read_below
+    from face_server.service import Service
+
+    decision = make_decision(config.decision, assemble_calibration(config, pipeline.fingerprint))
+
+    root, max_bytes = config.server.legacy_image_root, config.server.max_image_bytes
+    return Service(
+        pipeline,
+        gallery,
+        decision,
+        config.embedding.model,
+        read_legacy_image=lambda name: read_below(root, name, max_bytes),
+        legacy_candidates=config.index.neighbours,
+    )
+
+
+def rebuild_offline(config: Config) -> RebuildReply:
+    """Build the index without a daemon. Raises StoreLocked while one runs."""
+    from face_server.wire.replies import RebuildReply
+
+    embedder = assemble_embedder(config)
+    with assemble_gallery(config, embedder.fingerprint, embedder.dimension) as gallery:
+        result = gallery.rebuild()
+        return RebuildReply(result.subjects, result.seconds)

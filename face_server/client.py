@@ -1,0 +1,229 @@
+"""Blocking client: the reference for clients in other languages. Knows the wire, no faces and no configuration.
+
+One connection, opened at the first request and kept; one deadline per request covers connecting, sending and waiting.
+What the daemon refuses is raised as the class that names it; no answer at all is Unreachable. After any failure in
+transport the connection is dropped, since half a reply may be in it, and the next request opens a new one.
+
+    with Client(token=token) as client:
+        reply = client.identify(Path("photo.jpg").read_bytes())
+        print(reply.id if reply.match else "not recognised")
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from face_server.errors import Busy, ShuttingDown, TimedOut, Unreachable, WireError
+from face_server.types import SubjectId
+from face_server.wire.framing import FrameDecoder, encode_frame
+from face_server.wire.messages import encode_request, parse_reply
+from face_server.wire.replies import (
+    CompareReply,
+    DetectReply,
+    EnrolReply,
+    IdentifyReply,
+    PingReply,
+    R,
+    RebuildReply,
+    RemoveReply,
+    StatusReply,
+    SubjectReply,
+    SubjectsReply,
+    SubjectSummary,
+    VerifyReply,
+)
+from face_server.wire.requests import (
+    MAX_PAGE,
+    Compare,
+    Detect,
+    Enrol,
+    Envelope,
+    Identify,
+    Ping,
+    Rebuild,
+    Remove,
+    Request,
+    Status,
+    Subject,
+    Subjects,
+    Verify,
+)
+
+#: A page of 1,000 subjects has about 150 kB; this bounds what a broken peer can make us hold.
+MAX_REPLY_BYTES = 32 << 20
+READ_BYTES = 256 * 1024
+
+
+class Client:
+    """Typed requests to one daemon, at (host, port) or at a Unix socket. Not for several threads at once."""
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9999,
+        *,
+        unix_socket: Path | None = None,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._address = (host, port)
+        self._unix_socket = unix_socket
+        self._token = token
+        self._timeout_s = timeout_s
+        self._socket: socket.socket | None = None
+        self._seq = 0
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; the next request opens a new one."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def ping(self) -> PingReply:
+        """Is the daemon there?"""
+        return self._ask(Ping(), PingReply)
+
+    def status(self) -> StatusReply:
+        """How the daemon is. Operator."""
+        return self._ask(Status(), StatusReply)
+
+    def detect(self, image: bytes) -> DetectReply:
+        """The faces of one image, largest first."""
+        return self._ask(Detect(image), DetectReply)
+
+    def enrol(
+        self, subject: SubjectId, images: Sequence[bytes], *, force: bool = False, replace: bool = False
+    ) -> EnrolReply:
+        """Add templates to a subject; when this returns they are on disk. May be asked again after a time-out."""
+        return self._ask(Enrol(subject, tuple(images), force=force, replace=replace), EnrolReply)
+
+    def identify(self, *images: bytes, limit: int = 1) -> IdentifyReply:
+        """Who is this? (1:N). Several images of the one person, taken one after the other, miss fewer."""
+        return self._ask(Identify(images, limit), IdentifyReply)
+
+    def verify(self, subject: SubjectId, *images: bytes) -> VerifyReply:
+        """Is this the subject? (1:1)"""
+        return self._ask(Verify(subject, images), VerifyReply)
+
+    def compare(self, one: bytes, two: bytes) -> CompareReply:
+        """Do two images show one person? Operator."""
+        return self._ask(Compare((one, two)), CompareReply)
+
+    def remove(self, subject: SubjectId) -> RemoveReply:
+        """Forget one subject; raises UnknownSubject when it is not there."""
+        return self._ask(Remove((subject,)), RemoveReply)
+
+    def remove_all(self, subjects: Sequence[SubjectId]) -> RemoveReply:
+        """Forget several subjects; the reply tells the unknown ones. Operator."""
+        return self._ask(Remove(tuple(subjects), listed=True), RemoveReply)
+
+    def subjects(self, *, limit: int = MAX_PAGE, cursor: str | None = None) -> SubjectsReply:
+        """One page of the enrolled subjects. Operator."""
+        return self._ask(Subjects(limit, cursor), SubjectsReply)
+
+    def all_subjects(self) -> Iterator[SubjectSummary]:
+        """Every enrolled subject, page by page. Operator."""
+        cursor = None
+        while True:
+            page = self.subjects(cursor=cursor)
+            yield from page.subjects
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def subject(self, subject: SubjectId) -> SubjectReply:
+        """The templates of one subject, without their vectors. Operator."""
+        return self._ask(Subject(subject), SubjectReply)
+
+    def rebuild(self) -> RebuildReply:
+        """Build the index anew and wait until it is in use. Operator."""
+        return self._ask(Rebuild(), RebuildReply)
+
+    def _ask(self, request: Request, kind: type[R]) -> R:
+        """Raises the WireError that the daemon named, or Unreachable."""
+        self._seq += 1
+        frame = encode_frame(encode_request(Envelope(self._seq, self._token, request)))
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            answer = parse_reply(self._exchange(frame, deadline), kind)
+        except TimeoutError:
+            self.close()
+            raise Unreachable(f"the daemon at {self._where()} did not answer within {self._timeout_s:g} s") from None
+        except OSError as error:
+            self.close()
+            raise Unreachable(f"the daemon at {self._where()} cannot be reached: {error}") from error
+        except WireError as error:
+            self.close()
+            raise Unreachable(f"what answers at {self._where()} does not speak this protocol: {error}") from error
+        if isinstance(answer.outcome, WireError):
+            # After these the daemon closes; a new connection costs less than finding out.
+            if answer.seq is None or isinstance(answer.outcome, (TimedOut, ShuttingDown, Busy)):
+                self.close()
+            raise answer.outcome
+        if answer.seq != self._seq:
+            self.close()
+            raise Unreachable(f"the daemon at {self._where()} answered another request than was asked")
+        return answer.outcome
+
+    def _exchange(self, frame: bytes, deadline: float) -> bytes:
+        connection = self._connected(deadline)
+        try:
+            connection.settimeout(_left(deadline))
+            connection.sendall(frame)
+        except (BrokenPipeError, ConnectionResetError):
+            # The daemon may have refused and closed while we were sending; its words may still be readable.
+            pass
+        decoder = FrameDecoder(MAX_REPLY_BYTES)
+        while True:
+            connection.settimeout(_left(deadline))
+            data = connection.recv(READ_BYTES)
+            if not data:
+                raise ConnectionError("it closed the connection without an answer")
+            if frames := decoder.feed(data):
+                return frames[0]
+
+    def _connected(self, deadline: float) -> socket.socket:
+        if self._socket is not None and _is_stale(self._socket):
+            self.close()
+        if self._socket is None:
+            if self._unix_socket is not None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self._socket.settimeout(_left(deadline))
+                self._socket.connect(str(self._unix_socket))
+            else:
+                self._socket = socket.create_connection(self._address, timeout=_left(deadline))
+                # A request is one write: waiting to fill a packet would only add delay.
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self._socket
+
+    def _where(self) -> str:
+        return str(self._unix_socket) if self._unix_socket else f"{self._address[0]}:{self._address[1]}"
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _is_stale(connection: socket.socket) -> bool:
+    """Whether an idle connection was closed by the daemon (its idle limit); nothing else can be readable on one."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

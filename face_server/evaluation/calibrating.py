@@ -1,0 +1,116 @@
+"""`face-server calibrate`: error rates measured on one's own faces, written where the daemon finds them at its start.
+
+By default on the gallery itself, with the daemon stopped: the templates of different subjects are the impostors, those
+of one subject the mated comparisons. With a folder of photographs laid out as person/photo, on these; so the curves
+that are shipped in models/calibration were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from face_server.assembly import assemble_calibration, assemble_embedder, assemble_pipeline
+from face_server.calibration import Calibration, Curve, write_calibration
+from face_server.config import Config
+from face_server.errors import ConfigError, ThresholdUnsupported
+from face_server.evaluation.calibration import ENROLLED, PROBES, calibrate
+from face_server.evaluation.embeddings import FaceChoice, acquire
+from face_server.types import FloatArray
+
+if TYPE_CHECKING:
+    from face_server.vision.pipeline import FacePipeline
+
+RATES = (1e-2, 1e-3, 1e-4)
+
+
+def run(options: argparse.Namespace, config: Config) -> int:
+    """Measure, write, and print the thresholds before and after. Raises ConfigError, StoreLocked."""
+    started = time.monotonic()
+    if options.images:
+        pipeline = assemble_pipeline(config)
+        fingerprint = pipeline.fingerprint
+        vectors, people = _of_photographs(pipeline, options.images)
+        source = (
+            options.source or f"{len(vectors):,} photographs of {len(set(people)):,} people of {options.images.name}"
+        )
+    else:
+        fingerprint, vectors, people = _of_gallery(config)
+        source = f"the own gallery: {len(vectors):,} templates of {len(set(people)):,} subjects"
+    with tqdm(total=len(ENROLLED) * len(PROBES), unit="curve", disable=None) as bar:
+        measured = calibrate(vectors, people, fingerprint, source, progress=bar.update)
+    before = assemble_calibration(config, fingerprint)
+    path = write_calibration(options.out or config.decision.calibration_path, measured)
+    for line in _comparison(before, measured):
+        print(line)
+    print(f"written to {path} in {time.monotonic() - started:.1f} s; in force from the daemon's next start")
+    return 0
+
+
+def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:
+    from face_server.gallery.store import TemplateStore
+
+    embedder = assemble_embedder(config)
+    with (
+        TemplateStore(
+            config.gallery.path,
+            fingerprint=embedder.fingerprint,
+            dimension=embedder.dimension,
+            max_templates_per_subject=config.gallery.max_templates_per_subject,
+            max_map_bytes=config.gallery.max_map_bytes,
+        ) as store,
+        store.snapshot() as templates,
+    ):
+        found = [(str(subject), vector.copy()) for _, subject, vector in templates]
+    if not found:
+        raise ConfigError("the gallery is empty: there is nothing to calibrate on")
+    return embedder.fingerprint, np.stack([vector for _, vector in found]), [subject for subject, _ in found]
+
+
+def _of_photographs(pipeline: FacePipeline, folder: Path) -> tuple[FloatArray, list[str]]:
+    """Vectors of the face nearest the centre of each person/photo, and whose they are."""
+    vectors, people = [], []
+    for photo in tqdm(sorted(path for path in folder.glob("*/*") if path.is_file()), unit="photo", disable=None):
+        acquired = acquire(pipeline, photo.read_bytes(), FaceChoice.CENTRE)
+        if acquired.vector is None:
+            print(f"{photo}: {acquired.failure}, left out", file=sys.stderr)
+            continue
+        vectors.append(acquired.vector)
+        people.append(photo.parent.name)
+    if not vectors:
+        raise ConfigError(f"{folder} holds no person/photo with a face")
+    return np.stack(vectors), people
+
+
+def _comparison(before: Calibration | None, after: Calibration) -> list[str]:
+    """A table of thresholds: for each pair of counts and each rate, what it was and what it is."""
+    lines = [f"before: {before.source if before else 'no calibration'}", f"after:  {after.source}", ""]
+    lines.append("enrolled probes     FMR   before    after     FNMR  comparisons")
+    for curve in after.curves:
+        for fmr in RATES:
+            old = _threshold(before.curve(curve.enrolled, curve.probes), fmr) if before else None
+            new = _threshold(curve, fmr)
+            fnmr = "" if new is None else f"{curve.fnmr(new):8.4f}"
+            note = " (extrapolated)" if new is not None and fmr < curve.measured_fmr else ""
+            lines.append(
+                f"{curve.enrolled:8d} {curve.probes:6d} {fmr:7.0e} {_shown(old)} {_shown(new)} {fnmr:>8s}"
+                f"  {curve.comparisons:,}{note}"
+            )
+    return lines
+
+
+def _threshold(curve: Curve, fmr: float) -> float | None:
+    try:
+        return curve.threshold(fmr)
+    except ThresholdUnsupported:
+        return None
+
+
+def _shown(threshold: float | None) -> str:
+    return "  no data" if threshold is None else f"{threshold:8.4f} "

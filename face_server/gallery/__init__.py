@@ -1,0 +1,32 @@
+"""The gallery: who is enrolled, kept for ever and found at once. Upstairs needs only what is named here."""
+
+from face_server.gallery.gallery import Gallery, GalleryOptions
+from face_server.gallery.index import IndexUnusable
+from face_server.gallery.results import (
+    Added,
+    Enrolment,
+    IndexStatus,
+    RebuildResult,
+    Removal,
+    StoredTemplate,
+    SubjectDetail,
+    SubjectEntry,
+    SubjectPage,
+)
+from face_server.gallery.store import TemplateStore
+
+__all__ = [
+    "Added",
+    "Enrolment",
+    "Gallery",
+    "GalleryOptions",
+    "IndexStatus",
+    "IndexUnusable",
+    "RebuildResult",
+    "Removal",
+    "StoredTemplate",
+    "SubjectDetail",
+    "SubjectEntry",
+    "SubjectPage",
+    "TemplateStore",
+]

@@ -1,0 +1,89 @@
+"""One build at a time: whoever asks while one runs gets that one's result. Owns the thread, the stop signal and the
+pause after a failure; may not know what is built.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+
+from face_server.errors import FaceLoginError, ShuttingDown
+from face_server.gallery.results import RebuildResult
+
+#: A build of 100,000 vectors is in Annoy's hands for 4 s; who stops the daemon need not wait for a larger one.
+CLOSE_S = 5.0
+#: After a failed build the next automatic one waits so long: a full disk is not written to again at every enrolment.
+_RETRY_S = 60.0
+
+
+class Rebuilder:
+    """Runs `build(stop)`, which raises FaceLoginError on failure and gives up soon after `stop` is set."""
+
+    def __init__(self, build: Callable[[threading.Event], RebuildResult]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._running: Future[RebuildResult] | None = None
+        self._retry_at_s = 0.0
+        #: Why the last attempt failed, None after a success.
+        self.error: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._running is not None
+
+    def run(self) -> RebuildResult:
+        """Build here, or wait for the build that runs. Raises what it raised, ShuttingDown after `close`."""
+        running, mine = self._claim()
+        if mine:
+            self._carry_out(running)
+        return running.result()
+
+    def start(self) -> None:
+        """Build in a thread, unless one runs, one failed lately, or the end is near."""
+        if self._stop.is_set() or time.monotonic() < self._retry_at_s:
+            return
+        running, mine = self._claim()
+        if mine:
+            threading.Thread(target=self._carry_out, args=(running,), name="gallery-rebuild", daemon=True).start()
+
+    def close(self) -> None:
+        """Tell a running build to stop, and wait a while until it has; no other starts. Harmless when repeated.
+
+        Annoy cannot be interrupted. A build that is left behind ends with the process and has published nothing.
+        """
+        with self._lock:
+            self._stop.set()
+            running = self._running
+        if running is not None:
+            wait([running], CLOSE_S)
+
+    def _claim(self) -> tuple[Future[RebuildResult], bool]:
+        with self._lock:
+            if self._running is not None:
+                return self._running, False
+            if self._stop.is_set():
+                raise ShuttingDown("The gallery is closing.")
+            self._running = Future()
+            return self._running, True
+
+    def _carry_out(self, running: Future[RebuildResult]) -> None:
+        try:
+            result = self._build(self._stop)
+        except FaceLoginError as error:
+            self._settle(str(error))
+            running.set_exception(error)
+        except BaseException as error:  # a mistake in here: those who wait must not wait for ever
+            self._settle(repr(error))
+            running.set_exception(error)
+            raise
+        else:
+            self._settle(None)
+            running.set_result(result)
+
+    def _settle(self, error: str | None) -> None:
+        with self._lock:
+            self.error, self._running = error, None
+            self._retry_at_s = time.monotonic() + _RETRY_S if error else 0.0

@@ -1,0 +1,285 @@
+"""The daemon's socket side: accept, dispatch, back-pressure, graceful close. Knows messages, not faces.
+
+The event loop only moves bytes (see `connection`). A request is parsed and admitted here, then handed to the worker;
+`ping` and `status` are answered at once, so that a daemon with a full queue can still be asked how it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from face_server import __version__
+from face_server.access import Access
+from face_server.config import ServerConfig
+from face_server.connection import Connection
+from face_server.errors import Busy, ConfigError, Internal, ShuttingDown, WireError
+from face_server.listening import bind_unix, require_loopback
+from face_server.wire.legacy import (
+    LegacyReply,
+    LegacyRequest,
+    encode_legacy_error,
+    encode_legacy_reply,
+    parse_legacy_request,
+)
+from face_server.wire.messages import encode_error, encode_reply, parse_request
+from face_server.wire.replies import PingReply, RebuildReply, Reply, StatusReply
+from face_server.wire.requests import (
+    Envelope,
+    Level,
+    Limits,
+    Ping,
+    Rebuild,
+    Refused,
+    Request,
+    Status,
+    required_level,
+)
+from face_server.worker import Worker, run_aside
+
+log = logging.getLogger(__name__)
+
+#: Reading a frame of 32 MiB takes a tenth of a second (base64 longer), in which the loop would move nobody's bytes.
+PARSE_INLINE_BYTES = 1 << 20
+
+#: A supervisor that signals a whole process group reaches us twice in a moment; only a later second signal is a wish.
+SECOND_SIGNAL_S = 1.0
+
+
+class Handler(Protocol):
+    """What the server serves. `handle` and `handle_legacy` run in the worker thread, `rebuild` in one of its own,
+    `status` in the event loop, so it must be quick. All raise WireError for what they refuse."""
+
+    def handle(self, request: Request, level: Level) -> Reply: ...
+    def handle_legacy(self, request: LegacyRequest) -> LegacyReply: ...
+    def rebuild(self) -> RebuildReply: ...
+    def status(self, *, queue: int, connections: int, requests: int) -> StatusReply: ...
+
+
+class FaceServer:
+    """Serves a handler on a TCP address or a Unix socket. Use `start`, then `close`; both are idempotent in effect."""
+
+    def __init__(self, handler: Handler, access: Access, config: ServerConfig) -> None:
+        self._handler = handler
+        self._access = access
+        self._config = config
+        self._limits = Limits(config.max_images, config.max_image_bytes)
+        self._worker = Worker(config.queue_size)
+        self._connections: dict[Connection, asyncio.Task[None]] = {}
+        self._listener: asyncio.Server | None = None
+        self._refusing = 0
+        self._requests = 0
+        #: Set by close(): what is in hand is finished, nothing new is begun.
+        self.closing = False
+        #: Bytes of requests that are half-received, waiting or in work.
+        self.held_bytes = 0
+
+    async def start(self) -> str:
+        """Listen; returns the address in words. Raises ConfigError when the address may not or cannot be used."""
+        config = self._config
+        try:
+            if config.unix_socket is not None:
+                self._listener = await asyncio.start_unix_server(self._accept, sock=bind_unix(config.unix_socket))
+                return str(config.unix_socket)
+            require_loopback(config.host)
+            self._listener = await asyncio.start_server(self._accept, config.host, config.port)
+        except OSError as error:
+            where = config.unix_socket or f"{config.host}:{config.port}"
+            raise ConfigError(f"cannot listen on {where}: {error}") from error
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    async def close(self) -> None:
+        """Stop accepting, finish what is in hand within shutdown_timeout_s, then cut off the rest."""
+        if self.closing:
+            return
+        self.closing = True
+        if self._listener is not None:
+            self._listener.close()
+            if self._config.unix_socket is not None:
+                self._config.unix_socket.unlink(missing_ok=True)
+        for connection, task in self._connections.items():
+            # A connection without a request in hand has nothing to finish.
+            if not connection.in_hand:
+                task.cancel()
+        deadline = time.monotonic() + self._config.shutdown_timeout_s
+        tasks = list(self._connections.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._config.shutdown_timeout_s)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("%d requests were cut off after %.1f s", len(late), self._config.shutdown_timeout_s)
+                await asyncio.wait(late)
+        left = max(0.1, deadline - time.monotonic())
+        if not await asyncio.to_thread(self._worker.close, left):
+            log.warning("the worker did not finish in time")
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(self, reader, writer, self._config)
+        # Cancelled while it closes: asyncio would log that as a failure.
+        with suppress(asyncio.CancelledError):
+            if self.closing or len(self._connections) >= self._config.max_connections:
+                await self._turn_away(connection)
+            else:
+                await self._serve(connection)
+
+    async def _serve(self, connection: Connection) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a connection is served by a task")
+        self._connections[connection] = task
+        try:
+            await connection.serve()
+        finally:
+            del self._connections[connection]
+
+    async def _turn_away(self, connection: Connection) -> None:
+        # Those who are being told why are limited too, else the limit on connections would be none.
+        if self._refusing >= self._config.max_connections:
+            connection.cut_off()
+            return
+        self._refusing += 1
+        try:
+            await connection.refuse(
+                ShuttingDown("the daemon is stopping; ask again when it is back")
+                if self.closing
+                else Busy(f"{self._config.max_connections} connections are open already; ask again in a moment")
+            )
+        finally:
+            self._refusing -= 1
+
+    def make_room(self) -> None:
+        """Break off the largest half-received requests until the budget holds: who sends little is not shut out by
+        those who send much and never finish."""
+        while self.held_bytes > self._config.max_buffered_bytes:
+            receiving = [connection for connection in self._connections if connection.held and not connection.in_hand]
+            if not receiving:
+                return
+            max(receiving, key=lambda connection: connection.held).break_off()
+
+    async def answer(self, content: bytes, peer: str) -> bytes:
+        """The content of the reply to the content of a frame. Raises nothing: every failure has an answer."""
+        try:
+            parsed = await self._parse(content)
+        except Exception:  # noqa: BLE001 - the log gets it with its incident
+            parsed = Refused(None, _incident(peer, "reading a request"))
+        if isinstance(parsed, Refused):
+            log.info("%s refused: %s", peer, parsed.error.code)
+            return encode_error(parsed.seq, parsed.error)
+        return await self._logged(
+            peer,
+            parsed.request.cmd,
+            lambda: self._reply(parsed),
+            lambda error: encode_error(parsed.seq, error),
+        )
+
+    async def _parse(self, content: bytes) -> Envelope | Refused:
+        if len(content) <= PARSE_INLINE_BYTES:
+            return parse_request(content, self._limits, self._access.admit)
+        return await asyncio.wrap_future(run_aside(lambda: parse_request(content, self._limits, self._access.admit)))
+
+    async def answer_legacy(self, content: bytes, peer: str) -> bytes:
+        """As `answer`, for the first generation's dialect."""
+        try:
+            request = parse_legacy_request(content)
+        except Exception as failure:  # noqa: BLE001 - the log gets what is unforeseen
+            error = failure if isinstance(failure, WireError) else _incident(peer, "reading a request")
+            log.info("%s refused: %s", peer, error.code)
+            return encode_legacy_error(error)
+
+        async def reply() -> bytes:
+            future = self._worker.submit(lambda: self._handler.handle_legacy(request))
+            return encode_legacy_reply(await asyncio.wrap_future(future))
+
+        return await self._logged(peer, f"legacy {request.cmd}", reply, encode_legacy_error)
+
+    async def _logged(
+        self,
+        peer: str,
+        command: str,
+        reply: Callable[[], Awaitable[bytes]],
+        refuse: Callable[[WireError], bytes],
+    ) -> bytes:
+        """The reply, with one line in and one line out; an unforeseen failure is `internal`, never success."""
+        self._requests += 1
+        log.info("%s %s ...", peer, command)
+        started = time.monotonic()
+        outcome = "abandoned"
+        try:
+            content = await reply()
+            outcome = "ok"
+            return content
+        except Exception as failure:  # noqa: BLE001 - the log gets what is unforeseen
+            error = failure if isinstance(failure, WireError) else _incident(peer, command)
+            outcome = error.code
+            return refuse(error)
+        finally:
+            log.info("%s %s %s %.1f ms", peer, command, outcome, (time.monotonic() - started) * 1000)
+
+    async def _reply(self, envelope: Envelope) -> bytes:
+        return encode_reply(envelope.seq, await self._dispatch(envelope))
+
+    async def _dispatch(self, envelope: Envelope) -> Reply:
+        request = envelope.request
+        level = self._access.admit(envelope.token, required_level(request))
+        match request:
+            case Ping():
+                return PingReply(__version__, ready=not self.closing)
+            case Status():
+                return self._handler.status(
+                    queue=self._worker.waiting, connections=len(self._connections), requests=self._requests
+                )
+            case Rebuild():
+                return await asyncio.wrap_future(run_aside(self._handler.rebuild))
+        return await asyncio.wrap_future(self._worker.submit(lambda: self._handler.handle(request, level)))
+
+
+def _incident(peer: str, command: str) -> Internal:
+    """What to answer to the exception in hand; the log tells more under its id."""
+    incident = secrets.token_hex(8)
+    log.exception("%s %s failed, incident %s", peer, command, incident)
+    return Internal("the daemon failed; its log tells more under this id", id=incident)
+
+
+def serve_until_signalled(handler: Handler, access: Access, config: ServerConfig, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then close gracefully; a second signal ends the process at once.
+
+    `ready` is called with the address once connections are accepted. Raises ConfigError as `FaceServer.start`.
+    """
+    asyncio.run(_serve_until_signalled(handler, access, config, ready))
+
+
+async def _serve_until_signalled(
+    handler: Handler, access: Access, config: ServerConfig, ready: Callable[[str], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    first_s = 0.0
+
+    def on_signal(number: int) -> None:
+        nonlocal first_s
+        if not stop.is_set():
+            first_s = time.monotonic()
+            log.info("%s: finishing what is in hand", signal.Signals(number).name)
+            stop.set()
+        elif time.monotonic() - first_s > SECOND_SIGNAL_S:
+            # Asked again: go, by the system's own handler.
+            loop.remove_signal_handler(number)
+            os.kill(os.getpid(), number)
+
+    server = FaceServer(handler, access, config)
+    address = await server.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    ready(address)
+    await stop.wait()
+    await server.close()

@@ -1,0 +1,388 @@
+"""The use-cases: a request in, a reply or a named error out. Owns the decision; knows no sockets and no JSON.
+
+Synchronous; all but `status` and `rebuild` are called from the one worker thread. Every way out that is not an explicit
+match is no: an exception, a missing candidate and a score that is not a number all mean "not recognised".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+
+from face_server import __version__
+from face_server.decision import Decision, distance, is_match
+from face_server.errors import (
+    DifferentPeople,
+    DuplicatePerson,
+    ImageTooLarge,
+    NotTheSubject,
+    PersonError,
+    ThresholdUnsupported,
+    UnknownSubject,
+    WireError,
+)
+from face_server.gallery.gallery import Gallery
+from face_server.gallery.results import Added
+from face_server.types import FloatArray, Identification, SubjectId, Template, Verification, subject_key
+from face_server.vision.pipeline import Capture, FacePipeline, Purpose
+from face_server.wire.legacy import (
+    LegacyAddIndex,
+    LegacyAddIndexReply,
+    LegacyFaceDetect,
+    LegacyFaceDetectReply,
+    LegacyReply,
+    LegacyRequest,
+    LegacySearch,
+    LegacySearchReply,
+)
+from face_server.wire.replies import (
+    AcceptedImage,
+    CompareReply,
+    DecisionStatus,
+    DetectReply,
+    EnrolledImage,
+    EnrolReply,
+    IdentifyReply,
+    IndexStatus,
+    RebuildReply,
+    RefusedImage,
+    RemoveReply,
+    Reply,
+    StatusReply,
+    SubjectReply,
+    SubjectsReply,
+    SubjectSummary,
+    TemplateSummary,
+    VerifyReply,
+)
+from face_server.wire.requests import (
+    Compare,
+    Detect,
+    Enrol,
+    Identify,
+    Level,
+    Remove,
+    Request,
+    Subject,
+    Subjects,
+    Verify,
+)
+
+#: A capture, or why an image gave none.
+Outcome: TypeAlias = Capture | WireError
+
+#: The mean of unit vectors of one person is 0.6 long or more; below this it has no direction.
+LEAST_MEAN_LENGTH = 1e-3
+
+
+class Service:
+    """Answers requests with a pipeline, a gallery and a decision."""
+
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        gallery: Gallery,
+        decision: Decision,
+        model: str,
+        read_legacy_image: Callable[[str], bytes],
+        legacy_candidates: int,
+    ) -> None:
+        self._pipeline = pipeline
+        self._gallery = gallery
+        self._decision = decision
+        self._model = model
+        self._read_legacy_image = read_legacy_image
+        self._legacy_candidates = legacy_candidates
+        self._started_s = time.monotonic()
+
+    def handle(self, request: Request, level: Level) -> Reply:
+        """The reply to one request of somebody with this level. Raises WireError."""
+        match request:
+            case Detect():
+                found = self._pipeline.detect(request.image)
+                return DetectReply(found.width, found.height, found.faces)
+            case Enrol():
+                return self._enrol(request, level)
+            case Identify():
+                return self._identify(request, level)
+            case Verify():
+                return self._verify(request, level)
+            case Compare():
+                return self._compare(request)
+            case Remove():
+                return self._remove(request)
+            case Subjects():
+                page = self._gallery.subjects(request.cursor, request.limit)
+                rows = tuple(SubjectSummary(entry.subject, entry.templates) for entry in page.subjects)
+                return SubjectsReply(rows, page.next_cursor)
+            case Subject():
+                return self._subject(request)
+        raise TypeError(f"{type(request).__name__} is not the worker's to answer")
+
+    def handle_legacy(self, request: LegacyRequest) -> LegacyReply:
+        """The reply to a request of the first generation's dialect. Raises WireError."""
+        image = self._read_legacy_image(request.pic)
+        match request:
+            case LegacySearch():
+                probe, _ = self._probe((image,))
+                found = self._gallery.identify(probe, self._legacy_candidates)
+                return LegacySearchReply(
+                    tuple(candidate.subject for candidate in found),
+                    tuple(distance(candidate.score) for candidate in found),
+                )
+            case LegacyAddIndex():
+                template = self._pipeline.capture(image, Purpose.ENROL).template
+                self._gallery.enrol(request.id, [template], replace=True)
+                return LegacyAddIndexReply()
+            case LegacyFaceDetect():
+                return LegacyFaceDetectReply(self._pipeline.detect(image).faces)
+
+    def rebuild(self) -> RebuildReply:
+        """Build the index anew; takes its time and is called from a thread of its own."""
+        result = self._gallery.rebuild()
+        return RebuildReply(result.subjects, result.seconds)
+
+    def status(self, *, queue: int, connections: int, requests: int) -> StatusReply:
+        """How things are; quick, from any thread."""
+        index = self._gallery.index_status()
+        return StatusReply(
+            version=__version__,
+            uptime_s=time.monotonic() - self._started_s,
+            model=self._model,
+            fingerprint=self._pipeline.fingerprint,
+            dimension=self._pipeline.dimension,
+            subjects=self._gallery.subject_count(),
+            templates=self._gallery.template_count(),
+            index=IndexStatus(
+                state=index.state,
+                subjects=index.subjects,
+                sequence=index.sequence,
+                overlay=index.overlay,
+                built_s=index.built_s or None,
+                error=index.error,
+            ),
+            decision=self._decision_status(),
+            queue=queue,
+            connections=connections,
+            requests=requests,
+        )
+
+    def identification(self, probe: FloatArray, probes: int, limit: int) -> Identification:
+        """1:N: the nearest subjects to a probe fused from so many images, and whether the first is one.
+
+        Only the first may match: who is second best is not let in by having fewer templates and a lower threshold.
+        Raises ThresholdUnsupported when the gallery is too large for the stated rate.
+        """
+        candidates = self._gallery.identify(probe, limit)
+        if not candidates:
+            return Identification(False, (), None)
+        first = candidates[0]
+        threshold = self._decision.identify_threshold(first.templates, probes, self._gallery.subject_count())
+        return Identification(is_match(first.score, threshold), candidates, threshold)
+
+    def verification(self, subject: SubjectId, probe: FloatArray, probes: int) -> Verification:
+        """1:1: whether a probe fused from so many images is the subject. Raises UnknownSubject."""
+        found = self._gallery.verify(subject, probe)
+        threshold = self._decision.verify_threshold(found.templates, probes)
+        return Verification(is_match(found.score, threshold), found.score, threshold)
+
+    def _decision_status(self) -> DecisionStatus:
+        decision, subjects = self._decision, self._gallery.subject_count()
+        calibration = decision.calibration
+        return DecisionStatus(
+            decision.verify_fmr,
+            decision.identify_fpir,
+            calibration.source if calibration else "none",
+            decision.fixed is not None,
+            _supported(lambda: decision.verify_threshold(1, 1)),
+            _supported(lambda: decision.identify_threshold(1, 1, subjects)),
+        )
+
+    def _identify(self, request: Identify, level: Level) -> IdentifyReply:
+        probe, probes = self._probe(request.images)
+        found = self.identification(probe, probes, request.limit)
+        subject = found.candidates[0].subject if found.match else None
+        if level is not Level.OPERATOR:
+            return IdentifyReply(found.match, subject)
+        best = found.candidates[0].score if found.candidates else None
+        return IdentifyReply(found.match, subject, best, found.threshold, probes, found.candidates)
+
+    def _verify(self, request: Verify, level: Level) -> VerifyReply:
+        # The pipeline runs before the subject is looked up, so that the time does not tell who is enrolled.
+        probe, probes = self._probe(request.images)
+        found = self.verification(request.id, probe, probes)
+        if level is not Level.OPERATOR:
+            return VerifyReply(found.match, request.id)
+        return VerifyReply(found.match, request.id, found.score, found.threshold, probes)
+
+    def _probe(self, images: tuple[bytes, ...]) -> tuple[FloatArray, int]:
+        """The unit vector fused from the images that can be used, and how many these are.
+
+        The same image twice is one: it adds no evidence. Raises the first image's error when none can be used.
+        """
+        outcomes = [self._try_capture(image, Purpose.SEARCH) for image in dict.fromkeys(images)]
+        captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
+        if not captures:
+            raise _all_refused(outcomes)
+        return _fused([capture.template for capture in captures]), len(captures)
+
+    def _compare(self, request: Compare) -> CompareReply:
+        one, two = (self._pipeline.capture(image, Purpose.SEARCH) for image in request.images)
+        score, threshold = _score(one.template, two.template), self._decision.verify_threshold(1, 1)
+        return CompareReply(is_match(score, threshold), score, distance(score), threshold, (one.face, two.face))
+
+    def _remove(self, request: Remove) -> RemoveReply:
+        done = self._gallery.remove(request.ids)
+        if done.unknown and not request.listed:
+            raise UnknownSubject("no subject with this id is enrolled, so nothing was removed")
+        return RemoveReply(done.removed, done.unknown, len(done.template_ids))
+
+    def _subject(self, request: Subject) -> SubjectReply:
+        detail = self._gallery.subject(request.id)
+        return SubjectReply(
+            detail.subject,
+            tuple(
+                TemplateSummary(
+                    stored.template_id,
+                    stored.template.created_s,
+                    stored.template.image_sha256,
+                    stored.template.fingerprint,
+                    stored.template.quality,
+                )
+                for stored in detail.templates
+            ),
+        )
+
+    def _enrol(self, request: Enrol, level: Level) -> EnrolReply:
+        outcomes = [self._try_capture(image, Purpose.ENROL) for image in request.images]
+        if not request.force:
+            outcomes = self._of_one_person(request, level, outcomes)
+        captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
+        # What is there is swapped for all that was sent or for nothing: half might be worse than what it replaces.
+        if not captures or (request.replace and len(captures) < len(outcomes)):
+            raise _all_refused(outcomes)
+        templates = [capture.template for capture in captures]
+        if not request.force and self._decision.refuse_duplicates:
+            self._require_new_person(request.id, templates)
+        enrolment = self._gallery.enrol(request.id, templates, replace=request.replace)
+        added = iter(enrolment.added)
+        images = tuple(_told(outcome, added) for outcome in outcomes)
+        return EnrolReply(enrolment.subject, enrolment.templates, images)
+
+    def _try_capture(self, image: bytes, purpose: Purpose) -> Outcome:
+        """A capture, or what is wrong with this one image; what is wrong with the daemon is raised."""
+        try:
+            return self._pipeline.capture(image, purpose)
+        except (PersonError, ImageTooLarge) as error:
+            return error
+
+    def _of_one_person(self, request: Enrol, level: Level, outcomes: list[Outcome]) -> list[Outcome]:
+        """The same outcomes, with each capture refused that is not of the person to be enrolled.
+
+        Who is enrolled already is known by the own templates (only the operator may replace these by another face).
+        The captures of somebody new must be of one person: those that differ from most of the others are refused.
+        """
+        own = self._own_templates(request.id)
+        if own and not (request.replace and level is Level.OPERATOR):
+            return [
+                NotTheSubject("the face of this image does not match the subject's own templates")
+                if isinstance(outcome, Capture) and not self._is_of(own, outcome.template)
+                else outcome
+                for outcome in outcomes
+            ]
+        captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
+        odd = self._odd_ones([capture.template for capture in captures])
+        if 2 * len(odd) >= len(captures) > 1:
+            odd = list(range(len(captures)))  # nobody is in the majority
+        strangers = {id(captures[place]) for place in odd}
+        refusal = DifferentPeople("the images do not all show one person; send images of one person")
+        return [refusal if id(outcome) in strangers else outcome for outcome in outcomes]
+
+    def _is_of(self, own: list[Template], template: Template) -> bool:
+        """Whether a template is of the person of these, or the very image of one, which a client may send again."""
+        if template.image_sha256 in {one.image_sha256 for one in own}:
+            return True
+        return is_match(float(_fused(own) @ template.vector), self._decision.verify_threshold(len(own), 1))
+
+    def _odd_ones(self, templates: list[Template]) -> list[int]:
+        """Places of the templates to leave out, the worst first, until each left matches the others' fusion."""
+        left = list(range(len(templates)))
+        odd: list[int] = []
+        while len(left) > 1:
+            scores = {
+                place: float(_fused([templates[other] for other in left if other != place]) @ templates[place].vector)
+                for place in left
+            }
+            worst = min(left, key=scores.__getitem__)
+            if is_match(scores[worst], self._decision.same_person_threshold(len(left) - 1)):
+                return odd
+            odd.append(worst)
+            left.remove(worst)
+        return odd + left if odd else odd
+
+    def _own_templates(self, subject: SubjectId) -> list[Template]:
+        try:
+            return [stored.template for stored in self._gallery.subject(subject).templates]
+        except UnknownSubject:
+            return []
+
+    def _require_new_person(self, subject: SubjectId, templates: list[Template]) -> None:
+        """Raises DuplicatePerson when another subject has this face; past the supported size by the strictest rate."""
+        own = subject_key(subject)
+        for other in self._gallery.identify(_fused(templates), 2):
+            if subject_key(other.subject) == own:
+                continue
+            counts = (other.templates, len(templates), self._gallery.subject_count())
+            if is_match(other.score, self._decision.strictest_threshold(*counts)):
+                raise DuplicatePerson("this face is enrolled already under another id")
+
+
+def _supported(threshold: Callable[[], float]) -> float | None:
+    try:
+        return threshold()
+    except ThresholdUnsupported:
+        return None
+
+
+def _fused(templates: list[Template]) -> FloatArray:
+    """One unit vector (dimension,) float32 of several templates of one person: their mean, made a unit vector again.
+
+    Of the ways to fuse that were measured it misses the fewest (README, "Several captures").
+    Raises DifferentPeople when the vectors cancel out, which those of one person never do.
+    """
+    mean = np.mean([template.vector for template in templates], axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(mean))
+    if not length > LEAST_MEAN_LENGTH:
+        raise DifferentPeople("the images do not show one person; send images of one person")
+    return np.asarray(mean / length, dtype=np.float32)
+
+
+def _score(one: Template, two: Template) -> float:
+    """Cosine similarity of two templates' unit vectors."""
+    return float(one.vector @ two.vector)
+
+
+def _told(outcome: Outcome, added: Iterator[Added]) -> EnrolledImage:
+    if isinstance(outcome, WireError):
+        return RefusedImage(outcome)
+    stored = next(added)
+    return AcceptedImage(stored.template_id, stored.duplicate, outcome.face, outcome.template.quality)
+
+
+def _all_refused(outcomes: list[Outcome]) -> WireError:
+    """The first refused image's error; with several images its detail tells of each, in their order."""
+    first = next(outcome for outcome in outcomes if isinstance(outcome, WireError))
+    if len(outcomes) == 1:
+        return first
+    images = [
+        {"code": one.code, "act": one.act, "message": one.message}
+        if isinstance(one, WireError)
+        else {"code": first.code, "act": first.act, "message": "not taken, because another image was refused"}
+        for one in outcomes
+    ]
+    refused = sum(isinstance(outcome, WireError) for outcome in outcomes)
+    message = f"{refused} of {len(outcomes)} images were refused, so nothing was done; the first: {first.message}"
+    return type(first)(message, images=images)

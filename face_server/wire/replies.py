@@ -1,0 +1,213 @@
+"""What is answered: one frozen class per command. The classes are the schema: a field is a key on the wire.
+
+Knows no JSON; `records` turns these into JSON and back. A field that is None is left out on the wire: the web token is
+told `match` and `id` and no score, and it must not be able to tell that there was one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from face_server.errors import WireError
+from face_server.types import Candidate, DetectedFace, Quality, SubjectId
+from face_server.wire.requests import Seq
+
+
+@dataclass(frozen=True, slots=True)
+class PingReply:
+    version: str
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """The search index, of `subjects`: `sequence` is the store's change number at its build, `overlay` how many
+    subjects are new or changed since.
+
+    `built_s` is Unix time in seconds; `error` says why the last build failed.
+    """
+
+    state: Literal["ready", "building", "absent"]
+    subjects: int
+    sequence: int
+    overlay: int
+    built_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionStatus:
+    """The stated error rates and what follows: thresholds of one template against one image, of a search at the present
+    number of subjects. A threshold is None where the rate cannot be supported; `fixed`: the operator set it.
+    """
+
+    verify_fmr: float
+    identify_fpir: float
+    calibration: str
+    fixed: bool
+    verify_threshold: float | None = None
+    identify_threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    """`subjects` and `templates` of the store; `queue` and `connections` now, `requests` since the start."""
+
+    version: str
+    uptime_s: float
+    model: str
+    fingerprint: str
+    dimension: int
+    subjects: int
+    templates: int
+    index: IndexStatus
+    decision: DecisionStatus
+    queue: int
+    connections: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectReply:
+    """Size of the upright picture in pixels, and its faces."""
+
+    width: int
+    height: int
+    faces: tuple[DetectedFace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedImage:
+    """An image of an enrolment that is a template now, or (`duplicate`) already was."""
+
+    template: int
+    duplicate: bool
+    face: DetectedFace
+    quality: Quality
+    ok: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedImage:
+    """An image of an enrolment that became no template, and why."""
+
+    error: WireError
+    ok: Literal[False] = False
+
+
+EnrolledImage: TypeAlias = AcceptedImage | RefusedImage
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolReply:
+    """`templates` is how many the subject has now; `images` in the order they were sent."""
+
+    id: SubjectId
+    templates: int
+    images: tuple[EnrolledImage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyReply:
+    """`id` only of a match; the rest only for the operator. threshold: of the first candidate; probes: images used."""
+
+    match: bool
+    id: SubjectId | None = None
+    score: float | None = None
+    threshold: float | None = None
+    probes: int | None = None
+    candidates: tuple[Candidate, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReply:
+    """`score`, `threshold` and `probes` (images used) only for the operator."""
+
+    match: bool
+    id: SubjectId
+    score: float | None = None
+    threshold: float | None = None
+    probes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReply:
+    """`templates` is how many were removed."""
+
+    removed: tuple[SubjectId, ...]
+    unknown: tuple[SubjectId, ...]
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompareReply:
+    match: bool
+    score: float
+    distance: float
+    threshold: float
+    faces: tuple[DetectedFace, DetectedFace]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSummary:
+    id: SubjectId
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectsReply:
+    """`next` is the cursor of the following page; None on the last."""
+
+    subjects: tuple[SubjectSummary, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateSummary:
+    """A template without its vector; created_s is Unix time in seconds."""
+
+    template: int
+    created_s: float
+    image_sha256: str
+    fingerprint: str
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReply:
+    id: SubjectId
+    templates: tuple[TemplateSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReply:
+    """How many subjects the new index holds and how long it took."""
+
+    subjects: int
+    seconds: float
+
+
+Reply: TypeAlias = (
+    PingReply
+    | StatusReply
+    | DetectReply
+    | EnrolReply
+    | IdentifyReply
+    | VerifyReply
+    | RemoveReply
+    | CompareReply
+    | SubjectsReply
+    | SubjectReply
+    | RebuildReply
+)
+
+R = TypeVar("R", bound=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[R]):
+    """What a client gets for one request: the reply it asked for, or the error the daemon named."""
+
+    seq: Seq
+    outcome: R | WireError

@@ -1,0 +1,77 @@
+"""One thread that does the work, and a short queue in front of it. Knows no sockets and no faces.
+
+The networks and the gallery's writes belong to this thread alone, so nothing in them needs a lock against another
+request. A full queue answers `busy` at once: a wait that ends in a time-out helps nobody.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from face_server.errors import Busy, ShuttingDown
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Runs callables one after the other. The thread is a daemon: a stuck one must not keep the process alive."""
+
+    def __init__(self, queue_size: int) -> None:
+        self._tasks: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue()
+        self._queue_size = queue_size
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for the thread."""
+        return self._tasks.qsize()
+
+    def submit(self, task: Callable[[], T]) -> Future[T]:
+        """The task's future result. Raises Busy when `queue_size` wait already, ShuttingDown after close()."""
+        if self._closed:
+            raise ShuttingDown("the daemon is stopping; ask again when it is back")
+        if self._tasks.qsize() >= self._queue_size:
+            raise Busy(f"{self._queue_size} requests are waiting already; ask again in a moment")
+        future: Future[T] = Future()
+        self._tasks.put((future, task))
+        return future
+
+    def close(self, timeout_s: float) -> bool:
+        """Take no more, finish what is queued; False when that took longer than timeout_s."""
+        if not self._closed:
+            self._closed = True
+            self._tasks.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (item := self._tasks.get()) is not None:
+            future, task = item
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(task())
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+                future.set_exception(error)
+            # A held reference would keep the last request's images alive until the next one comes.
+            del item, future, task
+
+
+def run_aside(task: Callable[[], T]) -> Future[T]:
+    """The future result of a task in a thread of its own, beside the worker; the process may end before it does."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(task())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="aside", daemon=True).start()
+    return future

@@ -1,0 +1,930 @@
+"""Gallery over real LMDB and real Annoy: what is enrolled is found, what is removed is not, in every state."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import annoy
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from people import DIMENSION, gallery_options, make_template, unit
+
+from face_server.errors import ModelMismatch, ShuttingDown, StorageFull, StoreDamaged, TooManyImages, UnknownSubject
+from face_server.gallery import Gallery, IndexUnusable
+from face_server.gallery import gallery as gallery_module
+from face_server.gallery import index as index_module
+from face_server.gallery import rows as rows_module
+from face_server.types import Candidate, subject_key
+
+
+def plain_score(vectors, probe):
+    """The cosine of the vectors' mean with the probe in plain numpy, None where the vectors cancel out."""
+    mean = np.mean(np.array(vectors, np.float64), axis=0)
+    length = np.linalg.norm(mean)
+    return float(mean @ probe / length) if length > 1e-3 else None
+
+
+def expected(enrolled, probe, limit):
+    """Plain numpy over a dict of subject -> vectors."""
+    scores = {subject: plain_score(own, probe) for subject, own in enrolled.items()}
+    scores = {subject: score for subject, score in scores.items() if score is not None}
+    ranked = sorted(scores, key=lambda subject: (-round(scores[subject], 5), subject_key(subject)))[:limit]
+    return [(subject, pytest.approx(scores[subject], abs=1e-6), len(enrolled[subject])) for subject in ranked]
+
+
+def told(candidates):
+    return [(one.subject, one.score, one.templates) for one in candidates]
+
+
+def enrol_many(gallery, count, start=0):
+    enrolled = {}
+    for seed in range(start, start + count):
+        gallery.enrol(seed, [make_template(seed)])
+        enrolled[seed] = [unit(seed)]
+    return enrolled
+
+
+def noisy(seed, by=10**6):
+    vector = unit(seed) + 0.3 * unit(seed + by)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def found(gallery, seed, subject=None):
+    best = gallery.identify(unit(seed), 1)
+    return bool(best) and best[0].subject == (subject or seed) and best[0].score > 0.999999
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.005)
+
+
+# Searching
+
+
+@pytest.mark.parametrize("state", ["absent", "ready", "ready with an overlay", "restarted"])
+def test_identify_agrees_with_plain_numpy(open_gallery, state):
+    gallery = open_gallery()
+    enrolled = enrol_many(gallery, 300)
+    if state != "absent":
+        gallery.rebuild()
+    if state in ("ready with an overlay", "restarted"):
+        enrolled |= enrol_many(gallery, 50, start=300)
+        for seed in range(0, 100, 3):
+            gallery.enrol(seed, [make_template(seed + 5000)])
+            enrolled[seed].append(unit(seed + 5000))
+        gallery.remove(list(range(50, 150, 2)))
+        for seed in range(50, 150, 2):
+            del enrolled[seed]
+    if state == "restarted":
+        gallery = open_gallery()
+        assert gallery.index_status().state == "ready"
+    for seed in range(0, 350, 7):
+        assert told(gallery.identify(noisy(seed), 4)) == expected(enrolled, noisy(seed), 4)
+
+
+def test_a_subject_is_one_candidate_with_the_centroid_of_its_templates(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol("ada", [make_template(1), make_template(2), make_template(3)])
+    gallery.enrol("bob", [make_template(4)])
+    enrolled = {"ada": [unit(1), unit(2), unit(3)], "bob": [unit(4)]}
+    for _ in range(2):
+        assert told(gallery.identify(unit(3), 5)) == expected(enrolled, unit(3), 5)
+        gallery.rebuild()
+
+
+@pytest.mark.parametrize("templates", range(1, 21))
+def test_the_centroid_of_any_number_of_templates_is_that_of_plain_numpy(open_gallery, templates):
+    gallery = open_gallery(max_templates_per_subject=20)
+    seeds = range(10, 10 + templates)
+    gallery.enrol("ada", [make_template(seed) for seed in seeds])
+    for probe in range(5):
+        wanted = expected({"ada": [unit(seed) for seed in seeds]}, unit(probe), 1)
+        assert told([gallery.verify("ada", unit(probe))]) == told(gallery.identify(unit(probe), 1)) == wanted
+
+
+def test_every_change_of_a_subject_changes_its_score_as_plain_numpy_says(open_gallery):
+    gallery = open_gallery()
+
+    def has(*seeds):
+        wanted = expected({"ada": [unit(seed) for seed in seeds]}, unit(9), 1)
+        return told(gallery.identify(unit(9), 1)) == told([gallery.verify("ada", unit(9))]) == wanted
+
+    for _ in range(2):
+        gallery.enrol("ada", [make_template(1)])
+        assert has(1)
+        gallery.enrol("ada", [make_template(2), make_template(1), make_template(3)])
+        assert has(1, 2, 3)
+        gallery.enrol("ada", [make_template(3), make_template(4)], replace=True)
+        assert has(3, 4)
+        gallery.remove(["ada"])
+        assert gallery.identify(unit(9), 1) == ()
+        gallery.rebuild()
+    gallery.enrol("ada", [make_template(5)])
+    assert has(5)
+
+
+def test_one_message_or_several_give_the_same_centroid(open_gallery):
+    gallery = open_gallery()
+    templates = [make_template(seed) for seed in range(5)]
+    gallery.enrol("at once", templates)
+    gallery.enrol("turned", templates[::-1])
+    for template in templates:
+        gallery.enrol("one by one", [template])
+    gallery.enrol("in two", templates[:2])
+    gallery.enrol("in two", templates[1:])
+    best = gallery.identify(unit(7), 4)
+    assert len({one.score for one in best if one.subject != "turned"}) == 1
+    assert [one.score for one in best] == pytest.approx([best[0].score] * 4, abs=1e-6)
+
+
+def test_a_restart_gives_the_same_scores_to_the_last_bit_and_keeps_the_index(open_gallery):
+    gallery = open_gallery(max_templates_per_subject=20)
+    for round_ in range(3):
+        for subject in range(40):
+            start = 1000 * subject + 10 * round_
+            gallery.enrol(f"{subject}", [make_template(start + one) for one in range(1 + (subject + round_) % 6)])
+    gallery.enrol("7", [make_template(5), make_template(6)], replace=True)
+    gallery.enrol("8", [make_template(5), make_template(-5)], replace=True)
+    gallery.remove(["9"])
+    for _ in range(2):
+        candidates = [gallery.identify(unit(probe), 40) for probe in range(20)]
+        rows, status = gallery._rows.view(), gallery.index_status()
+        gallery = open_gallery(max_templates_per_subject=20)
+        again = gallery._rows.view()
+        live = np.flatnonzero(~rows.removed)
+        assert len(live) == 38 and np.array_equal(rows.ids[live], again.ids)
+        assert rows.vectors[live].tobytes() == again.vectors.tobytes()
+        assert [gallery.identify(unit(probe), 40) for probe in range(20)] == candidates
+        assert status.state == "absent" or gallery.index_status() == status
+        gallery.rebuild()
+    status = gallery.index_status()
+    assert (status.state, status.subjects, status.overlay, status.error) == ("ready", 38, 0, None)
+
+
+def test_the_running_process_and_a_restart_add_up_the_same_vectors_in_the_order_of_their_ids(open_gallery, monkeypatch):
+    gallery = open_gallery()
+    summed, centroid = [], rows_module.centroid
+
+    def noting(vectors):
+        summed.append([vector.tobytes() for vector in vectors])
+        return centroid(vectors)
+
+    monkeypatch.setattr(gallery_module, "centroid", noting)
+    monkeypatch.setattr(rows_module, "centroid", noting)
+    gallery.enrol("ada", [make_template(5), make_template(3)])
+    gallery.enrol("ada", [make_template(3), make_template(4), make_template(1)])
+    open_gallery()
+    in_order = [unit(seed).tobytes() for seed in (5, 3, 4, 1)]
+    assert summed == [in_order[:2], in_order, in_order]
+
+
+def test_a_subject_whose_templates_cancel_out_matches_nobody_until_it_has_a_direction_again(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol("ada", [make_template(1)])
+    gallery.enrol("bob", [make_template(2)])
+    gallery.rebuild()
+    gallery.enrol("ada", [make_template(-1)])
+    for _ in range(2):
+        for probe in (unit(1), unit(-1), unit(3)):
+            assert gallery.verify("ada", probe) == Candidate("ada", -1.0, 2)
+            assert [one.subject for one in gallery.identify(probe, 5)] == ["bob"]
+        assert (gallery.subject_count(), gallery.template_count()) == (2, 3)
+        gallery = open_gallery()
+        assert gallery.rebuild().subjects == 1 and gallery.index_status().error is None
+    gallery.enrol("ada", [make_template(3)])
+    assert gallery.verify("ada", unit(3)) == Candidate("ada", pytest.approx(1), 3) and found(gallery, 3, "ada")
+    gallery.enrol("ada", [make_template(-3)])
+    gallery.remove(["ada"])
+    with pytest.raises(UnknownSubject):
+        gallery.verify("ada", unit(3))
+    assert (gallery.subject_count(), gallery.template_count()) == (1, 1)
+
+
+def test_a_gallery_of_none_but_a_subject_without_direction_finds_nobody(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol("ada", [make_template(1), make_template(-1)])
+    for _ in range(2):
+        assert gallery.identify(unit(1), 5) == () and gallery.subject_count() == 1
+        assert gallery.rebuild().subjects == 0
+        gallery = open_gallery()
+        assert gallery.index_status().state == "absent"
+
+
+def test_opposite_templates_that_leave_a_direction_are_no_reason_to_match_nobody(open_gallery):
+    gallery = open_gallery()
+    slightly = unit(-1) + 0.004 * unit(2)
+    near = replace(make_template(2), vector=(slightly / np.linalg.norm(slightly)).astype(np.float32))
+    gallery.enrol("ada", [make_template(1), near])
+    assert told(gallery.identify(unit(2), 1)) == expected({"ada": [unit(1), near.vector]}, unit(2), 1) != []
+
+
+def test_equal_scores_are_ordered_by_subject_key_wherever_the_rows_lie(open_gallery):
+    gallery = open_gallery()
+    names = ["b", "a", 10, "9", "ä", "c", "ab"]
+    enrol_many(gallery, 13, start=100)
+    for name in names:
+        gallery.enrol(name, [make_template(1)])
+        enrol_many(gallery, 3, start=1000 + 10 * len(str(name)) + names.index(name) * 100)
+    gallery.enrol("aa", [make_template(1)])
+    expected_order = sorted([*names, "aa"], key=subject_key)
+    best = gallery.identify(unit(1), 8)
+    assert [one.subject for one in best] == expected_order
+    assert len({one.score for one in best}) == 1
+    assert [one.subject for one in gallery.identify(unit(1), 3)] == expected_order[:3]
+    gallery.rebuild()
+    assert [one.subject for one in gallery.identify(unit(1), 3)] == expected_order[:3]
+
+
+def test_scores_stay_within_minus_one_and_one(open_gallery):
+    gallery = open_gallery()
+    long = replace(make_template(1), vector=unit(1) * np.float32(1.0009))
+    gallery.enrol("ada", [long])
+    probe = long.vector
+    assert gallery.identify(probe, 1) == (Candidate("ada", 1.0, 1),)
+    assert gallery.identify(-probe, 1) == (Candidate("ada", -1.0, 1),)
+    assert gallery.verify("ada", probe) == Candidate("ada", 1.0, 1)
+    assert gallery.verify("ada", unit(2)).score == pytest.approx(float(unit(1) @ unit(2)), abs=1e-6)
+
+
+def test_an_empty_gallery_finds_nobody(open_gallery):
+    gallery = open_gallery()
+    assert gallery.identify(unit(1), 5) == ()
+    assert gallery.rebuild().subjects == 0 and gallery.index_status().state == "absent"
+    assert gallery.identify(unit(1), 5) == ()
+
+
+def test_verify_compares_with_the_claimed_subject_alone(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol(1, [make_template(1), make_template(2)])
+    gallery.enrol(2, [make_template(3)])
+    for asked in (1, "1"):
+        claimed = gallery.verify(asked, unit(2))
+        assert told([claimed]) == expected({1: [unit(1), unit(2)]}, unit(2), 1) and type(claimed.subject) is int
+    assert told([gallery.verify("2", unit(2))]) == expected({2: [unit(3)]}, unit(2), 1)
+    with pytest.raises(UnknownSubject):
+        gallery.verify(3, unit(2))
+
+
+BAD_VECTORS = [
+    unit(1)[:8],
+    unit(1).reshape(1, -1),
+    unit(1) * np.float32(1.01),
+    np.zeros(DIMENSION, np.float32),
+    np.full(DIMENSION, np.nan, np.float32),
+    np.where(np.arange(DIMENSION) == 3, np.float32(np.inf), unit(1)),
+]
+
+
+@pytest.mark.parametrize("vector", BAD_VECTORS)
+def test_a_vector_that_is_no_unit_vector_is_a_programming_error(open_gallery, vector):
+    gallery = open_gallery()
+    gallery.enrol("ada", [make_template(1)])
+    with pytest.raises(ValueError):
+        gallery.identify(vector, 1)
+    with pytest.raises(ValueError):
+        gallery.verify("ada", vector)
+    with pytest.raises(ValueError):
+        gallery.enrol("ada", [make_template(2), replace(make_template(3), vector=vector)])
+    assert gallery.template_count() == 1
+
+
+def test_many_templates_of_one_subject_do_not_hide_the_next_one(open_gallery):
+    gallery = open_gallery(neighbours=1)
+    near = [replace(make_template(seed), vector=unit(1)) for seed in range(5)]
+    gallery.enrol("ada", near)
+    enrolled = {"ada": [unit(1)] * 5} | enrol_many(gallery, 30, start=50)
+    gallery.rebuild()
+    for limit in (1, 2, 3):
+        assert told(gallery.identify(unit(1), limit)) == expected(enrolled, unit(1), limit)
+
+
+def test_a_lowered_limit_of_templates_does_not_hide_subjects_either(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol("ada", [replace(make_template(seed), vector=unit(1)) for seed in range(5)])
+    enrolled = {"ada": [unit(1)] * 5} | enrol_many(gallery, 30, start=50)
+    gallery.rebuild()
+    gallery = open_gallery(max_templates_per_subject=1, neighbours=1)
+    assert told(gallery.identify(unit(1), 3)) == expected(enrolled, unit(1), 3)
+
+
+def test_many_removals_since_the_build_do_not_hide_those_who_stay(open_gallery):
+    gallery = open_gallery(overlay_max=3, neighbours=1)
+    for seed in range(200):
+        gallery.enrol(seed, [replace(make_template(seed), vector=unit(1))])
+    enrolled = enrol_many(gallery, 5, start=300)
+    gallery.rebuild()
+    gallery.remove(list(range(200)))
+    assert told(gallery.identify(unit(1), 5)) == expected(enrolled, unit(1), 5)
+
+
+@pytest.mark.parametrize("overlay_max", [3, 1000])
+def test_a_subject_that_changed_many_times_is_only_what_it_is_now(open_gallery, monkeypatch, overlay_max):
+    monkeypatch.setattr(rows_module, "_START_ROWS", 8)
+    gallery = open_gallery(overlay_max=overlay_max, neighbours=1)
+    enrolled = enrol_many(gallery, 30)
+    gallery.rebuild()
+    for turn in range(120):
+        subject, seed = turn % 7, 1000 + turn
+        swap = turn % 3 == 0 or len(enrolled[subject]) == 5
+        former = unit(seed - 7)
+        gallery.enrol(subject, [make_template(seed)], replace=swap)
+        enrolled[subject] = ([] if swap else enrolled[subject]) + [unit(seed)]
+        for probe in (unit(seed), former, unit(subject)):
+            assert told(gallery.identify(probe, 3)) == expected(enrolled, probe, 3)
+            assert len(gallery.identify(probe, 100)) == 30
+        if turn == 60:
+            gallery.rebuild()
+    status = gallery.index_status()
+    assert (status.subjects, status.overlay) == (30, 7) and gallery.template_count() == sum(map(len, enrolled.values()))
+    assert len(gallery._rows._ids) <= 2 * 30 + 8  # rows that are gone take no room for ever
+    gallery = open_gallery(overlay_max=overlay_max, neighbours=1)
+    assert gallery.index_status() == status
+    for probe in map(unit, [*range(7), *range(1000, 1120)]):
+        assert told(gallery.identify(probe, 3)) == expected(enrolled, probe, 3)
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_a_search_under_way_while_a_subject_changes_still_finds_it(open_gallery, monkeypatch, rebuild):
+    gallery = open_gallery()
+    enrolled = enrol_many(gallery, 20)
+    if rebuild:
+        gallery.rebuild()
+    nearest = gallery._nearest
+
+    def nearest_after_a_change(*arguments):
+        gallery.enrol(3, [make_template(503)])
+        return nearest(*arguments)
+
+    monkeypatch.setattr(gallery, "_nearest", nearest_after_a_change)
+    assert told(gallery.identify(unit(3), 1)) == expected(enrolled, unit(3), 1)
+
+
+# Changes are seen at once, in every state
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_enrolled_is_found_and_removed_is_not_by_the_very_next_search_and_after_restart(open_gallery, rebuild):
+    gallery = open_gallery()
+    enrol_many(gallery, 40)
+    if rebuild:
+        gallery.rebuild()
+    gallery.enrol(100, [make_template(100)])
+    assert found(gallery, 100) and found(gallery, 3)
+    removal = gallery.remove([3, 100, "nobody"])
+    assert (removal.removed, removal.unknown) == ((3, 100), ("nobody",))
+    gallery.enrol(5, [make_template(500)], replace=True)
+    for _ in range(2):
+        assert not found(gallery, 3) and not found(gallery, 100) and not found(gallery, 5)
+        assert gallery.identify(unit(500), 1)[0].subject == 5
+        assert (gallery.subject_count(), gallery.template_count()) == (39, 39)
+        with pytest.raises(UnknownSubject):
+            gallery.verify(3, unit(3))
+        gallery = open_gallery()
+    gallery.rebuild()
+    assert not found(gallery, 3) and gallery.identify(unit(500), 1)[0].subject == 5
+
+
+def test_a_refused_enrolment_changes_nothing_in_memory(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol("ada", [make_template(seed) for seed in range(5)])
+    with pytest.raises(TooManyImages):
+        gallery.enrol("ada", [make_template(7)])
+    assert gallery.identify(unit(7), 1)[0].score < 0.99 and gallery.template_count() == 5
+    gallery.rebuild()
+    before = gallery.identify(unit(7), 1), gallery.verify("ada", unit(7)), gallery.index_status()
+    assert all(one.duplicate for one in gallery.enrol("ada", [make_template(2)]).added)
+    assert gallery.template_count() == 5
+    assert (gallery.identify(unit(7), 1), gallery.verify("ada", unit(7)), gallery.index_status()) == before
+
+
+def test_searching_goes_on_when_the_store_is_full(open_gallery):
+    gallery = open_gallery(max_map_bytes=2**19)
+    with pytest.raises(StorageFull):
+        enrol_many(gallery, 10**6)
+    count = gallery.template_count()
+    assert count > 50 and found(gallery, 3) and found(gallery, count - 1) and not found(gallery, count)
+    gallery.remove([3])
+    assert not found(gallery, 3)
+    gallery = open_gallery(max_map_bytes=2**19)
+    assert gallery.template_count() == count - 1 and found(gallery, count - 1)
+
+
+def test_subject_details_and_pages_come_from_the_store(open_gallery):
+    gallery = open_gallery()
+    gallery.enrol(1, [make_template(1), make_template(2)])
+    assert [one.template_id for one in gallery.subject("1").templates] == [1, 2]
+    assert gallery.subjects(None, 5).subjects[0].templates == 2
+
+
+def test_a_damaged_record_keeps_the_gallery_shut_and_unlocked(open_gallery, tmp_path):
+    gallery = open_gallery()
+    enrol_many(gallery, 5)
+    gallery.close()
+    data = tmp_path / "gallery" / "data.mdb"
+    content = data.read_bytes()
+    needle = unit(2).tobytes()
+    assert needle in content
+    data.write_bytes(content.replace(needle, needle[:-1] + b"\x01"))
+    for _ in range(2):
+        with pytest.raises(StoreDamaged, match="template 3 "):
+            open_gallery()
+
+
+def test_another_model_is_refused_also_with_an_index_in_place(open_gallery):
+    gallery = open_gallery()
+    enrol_many(gallery, 5)
+    gallery.rebuild()
+    with pytest.raises(ModelMismatch):
+        open_gallery(fingerprint="model-b")
+
+
+# The index on disk
+
+
+def manifest_of(index):
+    return json.loads((index / "manifest.json").read_text())
+
+
+def change_manifest(index, **changes):
+    (index / "manifest.json").write_text(json.dumps(manifest_of(index) | changes))
+
+
+def reseal(index, name):
+    """Make the manifest fit a changed file, as an adversary or a mixed-up backup would."""
+    manifest = manifest_of(index)
+    content = (index / manifest[name]["name"]).read_bytes()
+    seal = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_manifest(index, **{name: manifest[name] | seal})
+
+
+def file_of(index, name):
+    return index / manifest_of(index)[name]["name"]
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def garble(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def another_trees(index, dimension=DIMENSION, start=5000, count=60):
+    trees = annoy.AnnoyIndex(dimension, "angular")
+    for item in range(count):
+        trees.add_item(item, unit(start + item, dimension).tolist())
+    trees.build(10)
+    trees.save(str(file_of(index, "annoy")))
+
+
+def others_index(index):
+    """Whole, of the same store, and sealed; but the vectors are other people's."""
+    another_trees(index)
+    reseal(index, "annoy")
+
+
+def swapped_newest(index):
+    trees = annoy.AnnoyIndex(DIMENSION, "angular")
+    for item in range(60):
+        trees.add_item(item, rows_module.centroid([unit(item if item < 59 else 7000)]).tolist())
+    trees.build(10)
+    trees.save(str(file_of(index, "annoy")))
+    reseal(index, "annoy")
+
+
+def wrong_dimension(index):
+    another_trees(index, dimension=8)
+    reseal(index, "annoy")
+
+
+def ids_of_others(index):
+    np.arange(100, 160, dtype="<i8").tofile(file_of(index, "ids"))
+    reseal(index, "ids")
+
+
+def ids_not_ascending(index):
+    np.roll(np.arange(1, 61, dtype="<i8"), 1).tofile(file_of(index, "ids"))
+    reseal(index, "ids")
+
+
+def one_subject_short(index):
+    trees = annoy.AnnoyIndex(DIMENSION, "angular")
+    for item in range(59):
+        trees.add_item(item, rows_module.centroid([unit(item)]).tolist())
+    trees.build(10)
+    trees.save(str(file_of(index, "annoy")))
+    np.arange(1, 60, dtype="<i8").tofile(file_of(index, "ids"))
+    reseal(index, "annoy")
+    reseal(index, "ids")
+    change_manifest(index, count=59)
+
+
+DAMAGE = {
+    "no directory": shutil.rmtree,
+    "no manifest": lambda index: (index / "manifest.json").unlink(),
+    "empty manifest": lambda index: (index / "manifest.json").write_text(""),
+    "truncated manifest": lambda index: truncate(index / "manifest.json"),
+    "manifest of bytes": lambda index: (index / "manifest.json").write_bytes(b"\xff\x00" * 9),
+    "manifest a list": lambda index: (index / "manifest.json").write_text("[1]"),
+    "manifest nested": lambda index: (index / "manifest.json").write_text("[" * 200000),
+    "manifest a directory": lambda index: ((index / "manifest.json").unlink(), (index / "manifest.json").mkdir()),
+    "manifest lacks a key": lambda index: (index / "manifest.json").write_text("{}"),
+    "manifest of other types": lambda index: change_manifest(index, count="60"),
+    "manifest names a path": lambda index: change_manifest(
+        index, annoy=manifest_of(index)["annoy"] | {"name": "../index/" + manifest_of(index)["annoy"]["name"]}
+    ),
+    "former schema, an item per template": lambda index: change_manifest(index, schema=1),
+    "later schema": lambda index: change_manifest(index, schema=3),
+    "another store": lambda index: change_manifest(index, store_id="0" * 32),
+    "another model": lambda index: change_manifest(index, fingerprint="model-b"),
+    "another dimension in the manifest": lambda index: change_manifest(index, dimension=8),
+    "newer than the store": lambda index: change_manifest(index, sequence=10**6),
+    "older sequence than its ids": lambda index: change_manifest(index, sequence=10),
+    "another count": lambda index: change_manifest(index, count=61),
+    "count nought": lambda index: change_manifest(index, count=0),
+    "no trees": lambda index: file_of(index, "annoy").unlink(),
+    "empty trees": lambda index: os.truncate(file_of(index, "annoy"), 0),
+    "truncated trees": lambda index: truncate(file_of(index, "annoy")),
+    "garbled trees": lambda index: garble(file_of(index, "annoy")),
+    "no ids": lambda index: file_of(index, "ids").unlink(),
+    "truncated ids": lambda index: truncate(file_of(index, "ids")),
+    "garbled ids": lambda index: garble(file_of(index, "ids")),
+    "sealed, of another dimension": wrong_dimension,
+    "sealed, of other people": others_index,
+    "sealed, the newest differs": swapped_newest,
+    "sealed, ids of others": ids_of_others,
+    "sealed, ids not ascending": ids_not_ascending,
+    "sealed, one subject short": one_subject_short,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_an_unusable_index_means_exact_search_and_a_new_build_never_a_crash(open_gallery, tmp_path, damage):
+    gallery = open_gallery()
+    enrolled = enrol_many(gallery, 60)
+    gallery.rebuild()
+    gallery.close()
+    damage(tmp_path / "index")
+    gallery = open_gallery()
+    status = gallery.index_status()
+    assert status.state == "absent" and status.overlay == 60 and status.error
+    assert told(gallery.identify(noisy(7), 3)) == expected(enrolled, noisy(7), 3)
+    if (tmp_path / "index" / "manifest.json").is_dir():
+        (tmp_path / "index" / "manifest.json").rmdir()
+    gallery.rebuild()
+    assert gallery.index_status().state == "ready" and gallery.index_status().error is None
+    assert told(open_gallery().identify(noisy(7), 3)) == expected(enrolled, noisy(7), 3)
+    assert open_gallery().index_status().state == "ready"
+
+
+def test_an_older_index_whose_generation_is_whole_is_used_with_a_larger_overlay(open_gallery, tmp_path):
+    gallery = open_gallery()
+    enrolled = enrol_many(gallery, 30)
+    gallery.rebuild()
+    shutil.copytree(tmp_path / "index", tmp_path / "older")
+    enrolled |= enrol_many(gallery, 30, start=30)
+    gallery.remove([4])
+    del enrolled[4]
+    gallery.rebuild()
+    gallery.close()
+    shutil.rmtree(tmp_path / "index")
+    (tmp_path / "older").rename(tmp_path / "index")
+    gallery = open_gallery()
+    status = gallery.index_status()
+    assert (status.state, status.subjects, status.sequence, status.overlay) == ("ready", 30, 30, 30)
+    assert told(gallery.identify(unit(4), 3)) == expected(enrolled, unit(4), 3) and found(gallery, 44)
+
+
+def test_the_index_directory_is_private_and_holds_one_generation_after_builds_and_dead_builds(open_gallery, tmp_path):
+    gallery, index = open_gallery(), tmp_path / "index"
+    enrol_many(gallery, 10)
+    for _ in range(3):
+        gallery.rebuild()
+    assert stat.S_IMODE(index.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in index.iterdir()} == {0o600}
+    kept = {path.name for path in index.iterdir()}
+    assert len(kept) == 3
+    for name in ("g-0123.annoy", "g-0123.ids", "manifest.json.new"):
+        (index / name).write_text("left behind")
+    (index / "notes.txt").write_text("not ours")
+    assert open_gallery().index_status().state == "ready"
+    assert {path.name for path in index.iterdir()} == kept | {"notes.txt"}
+
+
+def test_a_gallery_emptied_and_rebuilt_keeps_no_vectors_in_the_index_directory(open_gallery, tmp_path):
+    gallery = open_gallery()
+    enrol_many(gallery, 10)
+    gallery.rebuild()
+    gallery.remove(list(range(10)))
+    gallery.rebuild()
+    assert list((tmp_path / "index").iterdir()) == [] and gallery.index_status().error is None
+
+
+def test_a_build_that_cannot_be_written_is_storage_full_and_the_former_index_stays(open_gallery, tmp_path, monkeypatch):
+    gallery = open_gallery()
+    enrol_many(gallery, 10)
+    gallery.rebuild()
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()}
+    enrol_many(gallery, 10, start=10)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(index_module, "_publish", full)
+    with pytest.raises(StorageFull, match="No space left"):
+        gallery.rebuild()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()} == kept
+    status = gallery.index_status()
+    assert (status.state, status.subjects, status.overlay) == ("ready", 10, 10) and "No space left" in status.error
+    assert found(gallery, 3) and found(gallery, 15)
+
+
+def test_a_new_index_that_fails_its_test_is_not_published(open_gallery, tmp_path, monkeypatch):
+    gallery = open_gallery()
+    enrol_many(gallery, 10)
+
+    class OneNeighbour(annoy.AnnoyIndex):
+        """What 1.17.3 does when some compilers build it."""
+
+        def get_nns_by_vector(self, vector, n, search_k=-1, include_distances=False):
+            return super().get_nns_by_vector(vector, 1, search_k, include_distances)
+
+    monkeypatch.setattr(index_module.annoy, "AnnoyIndex", OneNeighbour)
+    with pytest.raises(IndexUnusable, match="1 neighbours of 5"):
+        gallery.rebuild()
+    assert list((tmp_path / "index").iterdir()) == []
+    assert gallery.index_status().state == "absent" and found(gallery, 3)
+
+
+# Rebuilding while requests go on
+
+
+@pytest.fixture
+def held_build(monkeypatch):
+    """Builds stop after their snapshot was taken, until `go` is set; `reached` is set when one waits."""
+    reached, go, started = threading.Event(), threading.Event(), []
+    build = gallery_module.build_index
+
+    def held(*arguments, **options):
+        started.append(1)
+        reached.set()
+        go.wait(20)
+        return build(*arguments, **options)
+
+    monkeypatch.setattr(gallery_module, "build_index", held)
+    yield reached, go, started
+    go.set()
+
+
+@pytest.mark.parametrize("indexed_before", [False, True])
+def test_changes_during_a_build_hold_during_it_after_it_and_after_restart(open_gallery, held_build, indexed_before):
+    reached, go, _ = held_build
+    gallery = open_gallery()
+    enrol_many(gallery, 40)
+    if indexed_before:
+        go.set()
+        gallery.rebuild()
+        reached.clear()
+        go.clear()
+    builder = threading.Thread(target=gallery.rebuild)
+    builder.start()
+    assert reached.wait(20) and gallery.index_status().state == "building"
+    gallery.remove([3])
+    gallery.enrol(100, [make_template(100)])
+    gallery.enrol(5, [make_template(500)], replace=True)
+
+    def right():
+        replaced = gallery.identify(unit(500), 1)[0].subject == 5
+        return found(gallery, 100) and not found(gallery, 3) and not found(gallery, 5) and replaced
+
+    assert right()
+    go.set()
+    builder.join()
+    status = gallery.index_status()
+    assert right() and (status.state, status.subjects, status.sequence, status.overlay) == ("ready", 40, 40, 2)
+    gallery = open_gallery()
+    assert gallery.index_status().state == "ready" and right()
+
+
+def test_two_rebuilds_at_once_are_one(open_gallery, held_build):
+    reached, go, started = held_build
+    gallery = open_gallery()
+    enrol_many(gallery, 10)
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(gallery.rebuild())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert reached.wait(20)
+    time.sleep(0.1)  # no event tells that the others wait; were they to build, `started` would say so
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(started) == 1 and len(results) == 3 and results[0] is results[1] is results[2]
+    assert results[0].subjects == 10 and results[0].seconds > 0
+
+
+def test_closing_abandons_a_running_build_and_leaves_no_files_of_it(open_gallery, held_build, tmp_path):
+    reached, go, _ = held_build
+    gallery = open_gallery()
+    enrol_many(gallery, 10)
+    outcome = []
+
+    def build():
+        try:
+            outcome.append(gallery.rebuild())
+        except ShuttingDown as error:
+            outcome.append(error)
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    assert reached.wait(20)
+    closer = threading.Thread(target=gallery.close)
+    closer.start()
+    wait_until(gallery._rebuilder._stop.is_set)
+    go.set()
+    closer.join(20)
+    builder.join(20)
+    assert isinstance(outcome[0], ShuttingDown) and list((tmp_path / "index").iterdir()) == []
+    with pytest.raises(ShuttingDown):
+        gallery.rebuild()
+    assert found(open_gallery(), 3)
+
+
+def test_the_index_is_built_in_the_background_when_missing_and_when_the_overlay_or_removals_grow(open_gallery):
+    gallery = open_gallery()
+    enrol_many(gallery, 30)
+    gallery = open_gallery(background=True, overlay_max=5)
+    wait_until(lambda: gallery.index_status().state == "ready")
+    assert gallery.index_status().subjects == 30
+    enrol_many(gallery, 5, start=100)
+    assert gallery.index_status().overlay == 5
+    enrol_many(gallery, 1, start=200)
+    wait_until(lambda: gallery.index_status().overlay == 0 and gallery.index_status().state == "ready")
+    assert gallery.index_status().subjects == 36
+    gallery.remove(list(range(6)))
+    wait_until(lambda: gallery.index_status().subjects == 30 and gallery.index_status().state == "ready")
+    assert found(gallery, 200) and not found(gallery, 3)
+
+
+def test_a_failed_background_build_is_not_tried_again_at_every_enrolment(open_gallery, monkeypatch):
+    tries = []
+
+    def full(*_, **__):
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gallery_module, "build_index", full)
+    gallery = open_gallery(background=True, overlay_max=0)
+    for seed in range(20):
+        gallery.enrol(seed, [make_template(seed)])
+        wait_until(lambda: gallery.index_status().state == "absent")
+    assert len(tries) == 1 and "No space left" in gallery.index_status().error and found(gallery, 19)
+
+
+def test_identify_is_right_and_unhindered_while_ten_rebuilds_and_enrolments_go_on(open_gallery):
+    gallery = open_gallery()
+    enrolled = enrol_many(gallery, 300)
+    wanted = {seed: expected(enrolled, unit(seed), 1) for seed in range(300)}
+    failures, searches, stop = [], [], threading.Event()
+
+    def search():
+        try:
+            for seed in iter(lambda: len(searches) % 300, None):
+                if stop.is_set():
+                    return
+                best = told(gallery.identify(unit(seed), 1))
+                if seed % 10 and best != wanted[seed]:
+                    failures.append((seed, best))
+                searches.append(seed)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    searcher = threading.Thread(target=search)
+    searcher.start()
+    for round_ in range(10):
+        builder = threading.Thread(target=gallery.rebuild)
+        builder.start()
+        gallery.enrol(10 * round_, [make_template(10**4 + round_)], replace=True)
+        gallery.enrol(5000 + round_, [make_template(5000 + round_)])
+        gallery.remove([10 * round_ + 100])
+        assert found(gallery, 5000 + round_) and not found(gallery, 10 * round_ + 100)
+        builder.join()
+        assert (
+            found(gallery, 5000 + round_) and not found(gallery, 10 * round_ + 100) and not found(gallery, 10 * round_)
+        )
+    stop.set()
+    searcher.join()
+    assert not failures and len(searches) > 50
+
+
+# Anything at all, in any order
+
+
+class GalleryAgainstADict(RuleBasedStateMachine):
+    """A gallery must be a dict of subject -> {image: vector}, whatever is done to it."""
+
+    subjects = st.sampled_from([0, "0", 1, "1", "ada", "Zoë", "a"])
+    images = st.lists(st.integers(-4, 20), min_size=1, max_size=4)  # -4 and 4 cancel out
+
+    def __init__(self):
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="gallery-"))
+        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+        self.model, self.last_id = {}, 0
+
+    @rule(subject=subjects, images=images, swap=st.booleans())
+    def enrol(self, subject, images, swap):
+        key = str(subject)
+        stored, own = self.model.get(key, (subject, {}))
+        own = {} if swap else own
+        after = own | {image: unit(image) for image in images}
+        templates = [make_template(image) for image in images]
+        if len(after) > 5 and len(after) > len(own):
+            with pytest.raises(TooManyImages):
+                self.gallery.enrol(subject, templates, replace=swap)
+            return
+        done = self.gallery.enrol(subject, templates, replace=swap)
+        fresh = [one.template_id for one in done.added if not one.duplicate]
+        assert fresh == list(range(self.last_id + 1, self.last_id + 1 + len(after) - len(own)))
+        assert (done.subject, done.templates) == (stored, len(after)) and type(done.subject) is type(stored)
+        self.last_id += len(fresh)
+        self.model[key] = (stored, after)
+
+    @rule(asked=st.lists(subjects, max_size=3))
+    def remove(self, asked):
+        done = self.gallery.remove(asked)
+        keys = list(dict.fromkeys(map(str, asked)))
+        assert list(done.removed) == [self.model[key][0] for key in keys if key in self.model]
+        assert [str(one) for one in done.unknown] == [key for key in keys if key not in self.model]
+        for key in keys:
+            self.model.pop(key, None)
+
+    @rule()
+    def rebuild(self):
+        assert self.gallery.rebuild().subjects == sum(
+            plain_score(list(own.values()), unit(0)) is not None for _, own in self.model.values()
+        )
+
+    @rule()
+    def restart(self):
+        self.gallery.close()
+        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+
+    @precondition(lambda self: (self.root / "index" / "manifest.json").exists())
+    @rule()
+    def lose_the_index(self):
+        self.gallery.close()
+        shutil.rmtree(self.root / "index")
+        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+
+    @rule(probe=st.integers(0, 30), limit=st.integers(1, 4))
+    def identify(self, probe, limit):
+        enrolled = {subject: list(own.values()) for subject, own in self.model.values()}
+        assert told(self.gallery.identify(unit(probe), limit)) == expected(enrolled, unit(probe), limit)
+
+    @rule(subject=subjects, probe=st.integers(0, 30))
+    def verify(self, subject, probe):
+        if str(subject) not in self.model:
+            with pytest.raises(UnknownSubject):
+                self.gallery.verify(subject, unit(probe))
+            return
+        stored, own = self.model[str(subject)]
+        score = plain_score(list(own.values()), unit(probe))
+        wanted = pytest.approx(-1.0 if score is None else score, abs=1e-6)
+        assert told([self.gallery.verify(subject, unit(probe))]) == [(stored, wanted, len(own))]
+
+    @invariant()
+    def counts_agree(self):
+        assert self.gallery.subject_count() == len(self.model)
+        assert self.gallery.template_count() == sum(len(own) for _, own in self.model.values())
+        page = self.gallery.subjects(None, 100).subjects
+        assert [(one.subject, one.templates) for one in page] == [
+            (self.model[key][0], len(self.model[key][1])) for key in sorted(self.model, key=str.encode)
+        ]
+
+    def teardown(self):
+        self.gallery.close()
+        shutil.rmtree(self.root)
+
+
+TestGalleryAgainstADict = GalleryAgainstADict.TestCase
+TestGalleryAgainstADict.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
