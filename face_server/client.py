@@ -2,7 +2,9 @@
 
 One connection, opened at the first request and kept; one deadline per request covers connecting, sending and waiting.
 What the daemon refuses is raised as the class that names it; no answer at all is Unreachable. After any failure in
-transport the connection is dropped, since half a reply may be in it, and the next request opens a new one.
+transport the connection is dropped, since half a reply may be in it, and the next request opens a new one. A kept
+connection may be closed by the daemon at the moment the next request is on its way: that request is sent once more, on
+a new connection. Every command of the protocol may be asked twice.
 
     with Client(token=token) as client:
         reply = client.identify(Path("photo.jpg").read_bytes())
@@ -155,7 +157,7 @@ class Client:
         frame = encode_frame(encode_request(Envelope(self._seq, self._token, request)))
         deadline = time.monotonic() + self._timeout_s
         try:
-            answer = parse_reply(self._exchange(frame, deadline), kind)
+            answer = parse_reply(self._exchanged(frame, deadline), kind)
         except TimeoutError:
             self.close()
             raise Unreachable(f"the daemon at {self._where()} did not answer within {self._timeout_s:g} s") from None
@@ -175,22 +177,16 @@ class Client:
             raise Unreachable(f"the daemon at {self._where()} answered another request than was asked")
         return answer.outcome
 
-    def _exchange(self, frame: bytes, deadline: float) -> bytes:
+    def _exchanged(self, frame: bytes, deadline: float) -> bytes:
+        kept = self._socket
         connection = self._connected(deadline)
         try:
-            connection.settimeout(_left(deadline))
-            connection.sendall(frame)
-        except (BrokenPipeError, ConnectionResetError):
-            # The daemon may have refused and closed while we were sending; its words may still be readable.
-            pass
-        decoder = FrameDecoder(MAX_REPLY_BYTES)
-        while True:
-            connection.settimeout(_left(deadline))
-            data = connection.recv(READ_BYTES)
-            if not data:
-                raise ConnectionError("it closed the connection without an answer")
-            if frames := decoder.feed(data):
-                return frames[0]
+            return _exchange(connection, frame, deadline)
+        except _WithoutAnswer:
+            if connection is not kept:
+                raise
+        self.close()
+        return _exchange(self._connected(deadline), frame, deadline)
 
     def _connected(self, deadline: float) -> socket.socket:
         if self._socket is not None and _is_stale(self._socket):
@@ -208,6 +204,33 @@ class Client:
 
     def _where(self) -> str:
         return str(self._unix_socket) if self._unix_socket else f"{self._address[0]}:{self._address[1]}"
+
+
+class _WithoutAnswer(ConnectionError):
+    """The peer closed or reset the connection before the first byte of its answer."""
+
+
+def _exchange(connection: socket.socket, frame: bytes, deadline: float) -> bytes:
+    try:
+        connection.settimeout(_left(deadline))
+        connection.sendall(frame)
+    except (BrokenPipeError, ConnectionResetError):
+        # The daemon may have refused and closed while we were sending; its words may still be readable.
+        pass
+    decoder = FrameDecoder(MAX_REPLY_BYTES)
+    answered = False
+    while True:
+        connection.settimeout(_left(deadline))
+        try:
+            data = connection.recv(READ_BYTES)
+        except ConnectionResetError as error:
+            raise error if answered else _WithoutAnswer(str(error)) from error
+        if not data:
+            problem = "it closed the connection without an answer"
+            raise ConnectionError(problem) if answered else _WithoutAnswer(problem)
+        answered = True
+        if frames := decoder.feed(data):
+            return frames[0]
 
 
 def _left(deadline: float) -> float:

@@ -196,10 +196,47 @@ def test_a_late_reply_is_not_taken_for_the_next_requests() -> None:
 
 
 def test_a_kept_connection_that_the_daemon_closed_meanwhile_is_opened_anew() -> None:
-    with serving(idle_timeout_s=0.1) as running, Client(port=running.port, token=WEB) as client:
-        for _ in range(3):
+    with serving(idle_timeout_s=1) as running, Client(port=running.port, token=WEB) as client:
+        for _ in range(2):
             assert client.ping().ready
             wait_until(lambda: running.connections() == 0)
+
+
+def pong(seq: int) -> bytes:
+    return PONG.replace(b'"seq":1', b'"seq":%d' % seq)
+
+
+@pytest.mark.parametrize("unread", [False, True], ids=["closed", "reset"])
+def test_a_kept_connection_that_closes_under_the_next_request_is_opened_anew(unread: bool) -> None:
+    def answers_once(connection: socket.socket) -> None:
+        says(PONG)(connection)
+        connection.recv(1 if unread else 1 << 16)  # a request arrived; what is left unread makes the close a reset
+
+    with peer_that(answers_once, says(pong(2))) as port, Client(port=port) as client:
+        assert client.ping().ready
+        assert client.ping().ready
+
+
+def test_a_request_is_sent_twice_at_most() -> None:
+    def answers_once(connection: socket.socket) -> None:
+        says(PONG)(connection)
+        connection.recv(1 << 16)
+
+    with peer_that(answers_once, closes) as port, Client(port=port) as client:
+        assert client.ping().ready
+        with pytest.raises(Unreachable, match="without an answer"):
+            client.ping()
+
+
+def test_half_an_answer_on_a_kept_connection_is_not_asked_for_again() -> None:
+    def breaks_off(connection: socket.socket) -> None:
+        says(PONG)(connection)
+        says(pong(2)[:-1])(connection)
+
+    with peer_that(breaks_off) as port, Client(port=port) as client:
+        assert client.ping().ready
+        with pytest.raises(Unreachable):
+            client.ping()
 
 
 def test_a_daemon_that_came_back_is_reached_on_a_kept_client(tmp_path: Path) -> None:
