@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -73,6 +74,9 @@ class Running:
     address: str
     loop: asyncio.AbstractEventLoop
     closed: threading.Event = field(default_factory=threading.Event)
+    #: Until this is set the event loop runs on: what a test asks of a closed server still has an answer.
+    released: threading.Event = field(default_factory=threading.Event)
+    _closes: list[Future[None]] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -92,10 +96,9 @@ class Running:
     def begin_close(self) -> None:
         """Have the server close; `closed` tells when it has."""
 
-        def done(_: object) -> None:
-            self.closed.set()
-
-        asyncio.run_coroutine_threadsafe(self.server.close(), self.loop).add_done_callback(done)
+        self._closes.append(asyncio.run_coroutine_threadsafe(self.server.close(), self.loop))
+        if len(self._closes) == 1:  # a second close returns while the first is still at it
+            self._closes[0].add_done_callback(lambda _: self.closed.set())
 
     def close(self) -> None:
         self.begin_close()
@@ -193,7 +196,7 @@ def serving(unix_socket: Path | None = None, without_token: Level | None = None,
         running = Running(server, handler, config, await server.start(), loop)
         ready.append(running)
         started.set()
-        while not running.closed.is_set():
+        while not running.released.is_set():
             await asyncio.sleep(0.01)
 
     def run() -> None:
@@ -215,7 +218,10 @@ def serving(unix_socket: Path | None = None, without_token: Level | None = None,
     finally:
         handler.gate.set()
         _wait_for_the_accepted(ready[0])
-        ready[0].close()
-        thread.join(PATIENCE_S)
+        try:
+            ready[0].close()
+        finally:
+            ready[0].released.set()
+            thread.join(PATIENCE_S)
     if failures or noise:
         raise RuntimeError(f"the event loop was left something: {failures} {noise}")
