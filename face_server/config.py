@@ -191,6 +191,51 @@ class DecisionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """[web] The site in face_web/, which reads this section and the next itself."""
+
+    host: str = _option("127.0.0.1", "address that `./scripts/serve` serves the site on; loopback only")
+    port: int = _option(9988, "port of the site", 1, 65535)
+    base_url: str = _option("http://127.0.0.1:9988", "the site's address as browsers see it, without a path")
+    site_name: str = _option("Face login", "what the pages are headed with")
+    login_mode: str = _option(
+        "face",
+        "`face`: whoever the camera sees (1:N); `email_face`: a claimed email, then the face (1:1); "
+        "`face_then_password`: both",
+        choices=("face", "email_face", "face_then_password"),
+    )
+    face_only_accepted: bool = _option(
+        False, "a face alone may open an account also where `base_url` is not loopback; read the README first"
+    )
+    registration: str = _option("open", "who may register", choices=("open", "invite", "closed"))
+    upload_accepted: bool = _option(False, "a photo file may be sent instead of the camera's, at registration only")
+    burst_frames: int = _option(3, "camera frames of one capture", 2, 10)
+    session_path: Path = _option(Path("var/sessions"), "directory of the sessions")
+    session_idle_s: int = _option(900, "a session ends after this long without a request", 60, 86400)
+    session_absolute_s: int = _option(28800, "a session ends after this long at the latest", 300, 604800)
+    fresh_login_s: int = _option(300, "changing an account needs a login not older than this", 30, 3600)
+    trusted_proxies: str = _option(
+        "", "addresses or networks (10.0.0.0/8), separated by commas, whose X-Forwarded-For is believed"
+    )
+    daemon_timeout_s: float = _option(15.0, "the daemon must answer the site within this", 0.5, 120)
+    audit_key_file: Path = _option(Path("var/audit.key"), "key of the audit log, mode 0600; made at set-up")
+    audit_head_file: Path = _option(Path("var/audit.head"), "length and MAC of the audit log, outside the database")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """[database] Where the site keeps its users."""
+
+    driver: str = _option("sqlite", "the database", choices=("sqlite", "mysql"))
+    path: Path = _option(Path("var/users.sqlite"), "file of `sqlite`")
+    host: str = _option("127.0.0.1", "server of `mysql` (MySQL or MariaDB)")
+    port: int = _option(3306, "its port", 1, 65535)
+    name: str = _option("face_login", "its database")
+    user: str = _option("face_login", "who logs in there")
+    password_file: Path | None = _option(None, "file with the password; unset is no password")
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """[log] What is written to standard error."""
 
@@ -213,6 +258,8 @@ class Config:
     gallery: GalleryConfig = GalleryConfig()
     index: IndexConfig = IndexConfig()
     decision: DecisionConfig = DecisionConfig()
+    web: WebConfig = WebConfig()
+    database: DatabaseConfig = DatabaseConfig()
     log: LogConfig = LogConfig()
 
 

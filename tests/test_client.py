@@ -26,7 +26,7 @@ from face_server.errors import (
 from face_server.wire.framing import encode_frame
 from face_server.wire.requests import Level
 
-PEER_S = 20.0
+PEER_S = 60.0
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def test_a_silent_daemon_is_unreachable_after_the_deadline() -> None:
     with peer_that(is_silent) as port, Client(port=port, timeout_s=0.2) as client:
         with pytest.raises(Unreachable, match=r"did not answer within 0\.2 s"):
             client.ping()
-        assert 0.2 <= time.monotonic() - started < 10
+        assert 0.2 <= time.monotonic() - started < PEER_S
 
 
 def test_a_reply_that_trickles_does_not_extend_the_deadline() -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from stub_server import Running, detect, error_of, request, serving, wait_until
+from stub_server import PATIENCE_S, Running, detect, error_of, request, serving, wait_until
 
 from face_server.errors import ConfigError
 
@@ -74,10 +74,10 @@ def test_a_handler_that_hangs_does_not_hold_a_close_past_its_deadline() -> None:
             assert error_of(answer) == ("shutting_down", "operator")
             assert peer.is_closed()
             peer.socket.close()
-        assert running.closed.wait(10)
-        assert time.monotonic() - started < 8
+        assert running.closed.wait(PATIENCE_S)
+        assert time.monotonic() - started < PATIENCE_S / 2
         running.handler.gate.set()
-        running.server._worker._thread.join(10)
+        running.server._worker._thread.join(PATIENCE_S)
         assert len(running.handler.seen) == 1  # what waited was cancelled with its connection
 
 
@@ -90,7 +90,7 @@ def test_a_client_that_does_not_read_does_not_hold_a_close() -> None:
         connection.sendall(detect(b"x") * 3)
         running.handler.entered.acquire()
         running.begin_close()
-        assert running.closed.wait(10)
+        assert running.closed.wait(PATIENCE_S)
 
 
 def test_a_close_may_be_asked_twice() -> None:

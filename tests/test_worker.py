@@ -11,7 +11,7 @@ from stub_server import wait_until
 from face_server.errors import Busy, ShuttingDown
 from face_server.worker import Worker, run_aside
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Gate:
