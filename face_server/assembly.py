@@ -43,6 +43,7 @@ def assemble_pipeline(config: Config) -> FacePipeline:
         config.imaging,
         config.quality,
         config.detection,
+        keep_crops=config.gallery.keep_crops,
     )
 
 

@@ -1,8 +1,8 @@
 """The command line. Owns arguments, what is printed and the exit status; everything it knows comes through the socket.
 
 Exit status: 0 match or success, 1 no match, 2 usage or any refusal, 3 daemon unreachable or busy, 4 an uncaught error.
-Exceptions to "through the socket": `serve` is the daemon, `rebuild --offline` opens the store itself,
-`evaluate` (its own module) runs the pipeline itself.
+Exceptions to "through the socket": `serve` is the daemon, `rebuild --offline`, `calibrate` and `migrate` open the store
+themselves, `evaluate` (its own module) runs the pipeline itself.
 """
 
 from __future__ import annotations
@@ -143,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--images", type=Path, metavar="DIR", help="on photographs laid out as person/photo instead")
     calibrate.add_argument("--out", type=Path, metavar="DIR", help="write here instead of [decision] calibration_path")
     calibrate.add_argument("--source", help="how the data is described in the file")
+
+    migrate = command("migrate", "make the gallery anew for another network (the daemon must not run)", _migrate)
+    migrate.add_argument("--to", required=True, metavar="MODEL", help="its name, or the path of a FaceNet .pb")
+    migrate.add_argument("--sha256", default="", metavar="HEX", help="of the .pb")
+    migrate.add_argument("--gallery", type=Path, metavar="DIR", help="the new gallery (default: GALLERY-MODEL)")
 
     rebuild = command("rebuild", "build the index from the store", _rebuild)
     rebuild.add_argument("--offline", action="store_true", help="without the daemon, which must not run")
@@ -328,6 +333,19 @@ def _calibrate(options: argparse.Namespace, config: Config) -> int:
     from face_server.evaluation.calibrating import run
 
     return run(options, config)
+
+
+def _migrate(options: argparse.Namespace, config: Config) -> int:
+    """EXIT_REFUSED also when the rest was migrated and somebody must enrol again."""
+    from face_server.migration import migrate
+
+    done = migrate(config, options.to, options.sha256, options.gallery)
+    if options.json:
+        print(json.dumps(done.as_json(), ensure_ascii=False))
+    else:
+        for line in done.lines():
+            print(line)
+    return EXIT_OK if done.whole else EXIT_REFUSED
 
 
 def _decision_lines(decision: DecisionStatus) -> list[str]:

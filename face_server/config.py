@@ -160,6 +160,9 @@ class GalleryConfig:
     path: Path = _option(Path("var/gallery"), "directory of the store")
     max_templates_per_subject: int = _option(20, "templates one subject may have", 1, 1000)
     max_map_bytes: int = _option(16 << 30, "the store grows by itself up to this", 1 << 20, 1 << 44)
+    keep_crops: bool = _option(
+        False, "keep a small photograph of each enrolled face, from which `face-server migrate` serves another network"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ FaceLoginError
 │       ├── Busy  ShuttingDown  StorageFull  ModelMismatch  ThresholdUnsupported
 │       └── Internal
 └── StartupError                 never on the wire: told on the terminal before the daemon answers
-    ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  EvaluationError
+    ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  EvaluationError  MigrationError
     └── Unreachable              the client's side: no daemon, or it went away
 
 Messages are whole sentences with the numbers in them; `detail` carries the same numbers for programs. No message holds
@@ -244,6 +244,10 @@ class StoreDamaged(StartupError):
 
 class EvaluationError(StartupError):
     """An evaluation cannot be made, or not as asked: a pairs file, a folder or its people do not allow it."""
+
+
+class MigrationError(StartupError):
+    """A gallery cannot be migrated to another network, or not as asked."""
 
 
 class Unreachable(StartupError):

@@ -8,7 +8,7 @@ is d with d^2 = 2 - 2 * score.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -105,15 +105,30 @@ class Quality:
     roll: float
 
 
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """A face cut out of its picture with a margin and not warped: what any network's alignment can be made from.
+
+    picture: an image file's bytes. face: the face in the pixels of that image, whose edge its box may reach past.
+    """
+
+    picture: bytes = field(repr=False)
+    face: DetectedFace
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """A unit vector (dimension,) float32 and where it comes from. created_s is Unix time in seconds."""
+    """A unit vector (dimension,) float32 and where it comes from. created_s is Unix time in seconds.
+
+    crop: what the vector can be made anew from, None where it is not kept or was not asked for.
+    """
 
     vector: FloatArray
     fingerprint: str
     created_s: float
     image_sha256: str
     quality: Quality
+    crop: FaceCrop | None = None
 
 
 @dataclass(frozen=True, slots=True)

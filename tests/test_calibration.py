@@ -11,7 +11,7 @@ from daemons import ROOT
 
 from face_server.calibration import Calibration, Curve, find_calibration, read_calibration, write_calibration
 from face_server.errors import ConfigError, ThresholdUnsupported
-from face_server.evaluation.calibration import _apart, _singles, calibrate, centroids
+from face_server.evaluation.calibration import _singles, apart, calibrate, centroids
 from face_server.types import FloatArray
 
 FINGERPRINT = "ab" * 32
@@ -171,9 +171,9 @@ def test_counts_that_nobody_has_images_for_are_left_out_and_the_rest_is_complete
 
 
 def test_an_image_is_no_evidence_about_itself() -> None:
-    groups, whose, _, _ = _singles([np.array([0, 1]), np.array([2])], 1, 1, np.random.default_rng(0))
+    groups, whose, _, _ = _singles([np.array([0, 1]), np.array([2])])
     assert whose.tolist() == [0, 0, 1]
-    assert (_apart(groups, groups) == ~np.eye(3, dtype=bool)).all()
+    assert (apart(groups, groups) == ~np.eye(3, dtype=bool)).all()
 
 
 def test_a_fused_vector_is_the_unit_vector_of_the_mean() -> None:

@@ -31,7 +31,7 @@ from face_server.types import FloatArray, Quality, SubjectId, Template
 _LAYOUT = 1
 _HEAD = struct.Struct("<BBHI")
 _ID_BYTES = 8
-_CHECKSUM_BYTES = 16
+CHECKSUM_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ def make_record(key: bytes, subject: SubjectId, template: Template) -> bytes:
     header = json.dumps(fields).encode("ascii")
     head = _HEAD.pack(_LAYOUT, isinstance(subject, int), len(header), template.vector.size)
     body = head + header + template.vector.astype("<f4").tobytes()
-    return body + _checksum(key, body)
+    return body + checksum(key, body)
 
 
 def open_record(key: bytes, record: bytes, dimension: int) -> Record:
     """Check and read a record of `dimension` components. Raises StoreDamaged, naming the template id."""
     name, template_id = split_key(key)
-    body = record[:-_CHECKSUM_BYTES]
-    if _checksum(key, body) != record[-_CHECKSUM_BYTES:]:
+    body = record[:-CHECKSUM_BYTES]
+    if checksum(key, body) != record[-CHECKSUM_BYTES:]:
         raise StoreDamaged(f"The record of template {template_id} is damaged: its checksum does not fit.")
     layout, is_integer, header_bytes, components = _HEAD.unpack_from(body)
     start = _HEAD.size + header_bytes
@@ -98,7 +98,8 @@ def open_record(key: bytes, record: bytes, dimension: int) -> Record:
     return Record(template_id, int(text) if is_integer else text, vector, body[_HEAD.size : start])
 
 
-def _checksum(key: bytes, body: bytes) -> bytes:
-    digest = hashlib.blake2b(key, digest_size=_CHECKSUM_BYTES)
+def checksum(key: bytes, body: bytes) -> bytes:
+    """What a record ends with, (CHECKSUM_BYTES,), over its key and what stands before."""
+    digest = hashlib.blake2b(key, digest_size=CHECKSUM_BYTES)
     digest.update(body)
     return digest.digest()

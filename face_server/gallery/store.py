@@ -1,18 +1,21 @@
 """The truth: every enrolled template, in LMDB. Owns the store's directory, lock, transactions and size limit. May not
 know the index, scores, thresholds or config.ini; the only module that imports lmdb.
 
-Two databases in one environment:
+Three databases in one environment:
 
-    meta       "schema", "store_id", "fingerprint", "dimension", "last_id" -> ASCII text
+    meta       "schema", "store_id", "fingerprint", "dimension", "last_id", perhaps "copy_of" -> ASCII text
     templates  keys and records of record.py
+    crops      the same keys, records of crop_record.py: of some templates, the crop; read only when asked for
 
-There is no table of subjects: they are read off the keys, so nothing can contradict the records.
+There is no table of subjects: they are read off the keys, so nothing can contradict the records. A crop comes and goes
+in the transaction of its template.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import os
 import threading
 import uuid
@@ -26,7 +29,16 @@ import lmdb
 import numpy as np
 from numpy.typing import NDArray
 
-from face_server.errors import Malformed, ModelMismatch, StorageFull, StoreDamaged, TooManyImages, UnknownSubject
+from face_server.errors import (
+    Malformed,
+    MigrationError,
+    ModelMismatch,
+    StorageFull,
+    StoreDamaged,
+    TooManyImages,
+    UnknownSubject,
+)
+from face_server.gallery.crop_record import make_crop_record, open_crop_record
 from face_server.gallery.directory import DirectoryLock, make_private, sync
 from face_server.gallery.record import Record, make_record, open_record, record_key, split_key, subject_prefix
 from face_server.gallery.results import (
@@ -38,7 +50,7 @@ from face_server.gallery.results import (
     SubjectEntry,
     SubjectPage,
 )
-from face_server.types import FloatArray, SubjectId, Template, subject_key
+from face_server.types import FaceCrop, FloatArray, SubjectId, Template, subject_key
 
 SCHEMA = "1"
 #: The map starts here and doubles; a new gallery is small and an unused map costs only address space.
@@ -84,12 +96,22 @@ class TemplateStore:
     `dimension` is D of the vectors, `max_map_bytes` the size the data file may reach. Raises StoreLocked when another
     process holds it, StoreDamaged when it cannot be read, ModelMismatch when it holds templates of another fingerprint
     or dimension. Safe to use from several threads, never after a fork (RuntimeError).
+
+    `copy_of` is the store_id of the store that this one is made a copy of. Raises MigrationError when it holds
+    templates and is no such copy, or was changed since in its own right: copying would lose who is enrolled only here.
     """
 
     def __init__(
-        self, path: Path, *, fingerprint: str, dimension: int, max_templates_per_subject: int, max_map_bytes: int
+        self,
+        path: Path,
+        *,
+        fingerprint: str,
+        dimension: int,
+        max_templates_per_subject: int,
+        max_map_bytes: int,
+        copy_of: str | None = None,
     ) -> None:
-        self._path, self._fingerprint, self._dimension = path, fingerprint, dimension
+        self._path, self._fingerprint, self._dimension, self._copy_of = path, fingerprint, dimension, copy_of
         self._most, self._max_map_bytes = max_templates_per_subject, max_map_bytes
         self._enrol_map_bytes = max_map_bytes - max_map_bytes // _REMOVAL_SHARE
         self._writing = threading.Lock()
@@ -135,20 +157,21 @@ class TemplateStore:
     def enrol(self, subject: SubjectId, templates: Sequence[Template], *, replace: bool = False) -> Enrolment:
         """Store templates of one subject in one durable transaction; with `replace` they take the place of its others.
 
-        An image that the subject already has (by image_sha256) is a duplicate and stores nothing. Raises TooManyImages
-        when the subject would have more than max_templates_per_subject, StorageFull, both with nothing written, and
-        ValueError for no templates, a foreign fingerprint or dimension, or an invalid subject id.
+        An image that the subject already has (by image_sha256) is a duplicate and stores nothing, but for a crop where
+        there was none: keeping crops can be made good by the same photographs. Raises TooManyImages when the subject
+        would have more than max_templates_per_subject, StorageFull, both with nothing written, and ValueError for no
+        templates, a foreign fingerprint or dimension, or an invalid subject id.
         """
         key = subject_key(subject)
         self._require_own(templates)
-        return self._write(lambda txn: self._enrol(txn, key, subject, templates, replace), self._enrol_map_bytes)
+        return self._change(lambda txn: self._enrol(txn, key, subject, templates, replace), self._enrol_map_bytes)
 
     def remove(self, subjects: Sequence[SubjectId]) -> Removal:
         """Remove all templates of these subjects in one durable transaction. Raises StorageFull, ValueError."""
         wanted: dict[bytes, SubjectId] = {}
         for subject in subjects:
             wanted.setdefault(subject_key(subject), subject)
-        return self._write(lambda txn: self._remove(txn, wanted), self._max_map_bytes)
+        return self._change(lambda txn: self._remove(txn, wanted), self._max_map_bytes)
 
     def subjects(self, cursor: str | None, limit: int) -> SubjectPage:
         """At most `limit` (>= 1) subjects after `cursor`, in key order. Raises Malformed for another cursor."""
@@ -157,14 +180,22 @@ class TemplateStore:
         page = tuple(found[:limit])
         return SubjectPage(page, _write_cursor(page[-1].subject) if len(found) > limit else None)
 
-    def subject(self, subject: SubjectId) -> SubjectDetail:
-        """The subject in its stored type and its templates in the order of their ids. Raises UnknownSubject."""
+    def subject(self, subject: SubjectId, *, crops: bool = False) -> SubjectDetail:
+        """The subject in its stored type and its templates in the order of their ids, with their `crops` if asked.
+
+        Raises UnknownSubject, StoreDamaged.
+        """
+        key = subject_key(subject)
         with self._read() as txn:
-            records = self._records(txn, subject_key(subject))
+            records = self._records(txn, key)
+            kept = [self._crop(txn, record_key(key, record.template_id)) if crops else None for record in records]
         if not records:
             raise UnknownSubject("No subject with this id is enrolled.")
-        stored = tuple(StoredTemplate(record.template_id, record.template) for record in records)
-        return SubjectDetail(records[0].subject, stored)
+        stored = (
+            StoredTemplate(record.template_id, dataclasses.replace(record.template, crop=crop))
+            for record, crop in zip(records, kept, strict=True)
+        )
+        return SubjectDetail(records[0].subject, tuple(stored))
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
@@ -178,11 +209,12 @@ class TemplateStore:
         start = min(_START_MAP_BYTES, self._enrol_map_bytes)
         try:
             # LMDB itself raises a start below the size of the data that is there.
-            self._env = lmdb.open(str(self._path), map_size=start, max_dbs=2, mode=0o600)
+            self._env = lmdb.open(str(self._path), map_size=start, max_dbs=3, mode=0o600)
             self._require_whole()
             self._lengthen(self._map_bytes())
             self._meta = self._env.open_db(b"meta")
             self._templates = self._env.open_db(b"templates")
+            self._crops = self._env.open_db(b"crops")
         except (lmdb.Error, OSError) as error:
             raise StoreDamaged(f"The gallery in {self._path} cannot be opened: {error}.") from error
         sync(self._path)
@@ -213,6 +245,7 @@ class TemplateStore:
         if txn.stat(self._templates)["entries"] == 0:
             self._put_meta(txn, fingerprint=self._fingerprint, dimension=str(self._dimension))
         self._require_own_model(txn)
+        self._require_copy(txn)
         return self._meta_text(txn, b"store_id")
 
     def _require_own_model(self, txn: Any) -> None:
@@ -224,6 +257,17 @@ class TemplateStore:
                 "[gallery] path a new directory and enrol everyone again.",
                 stored_fingerprint=stored[0],
                 running_fingerprint=self._fingerprint,
+            )
+
+    def _require_copy(self, txn: Any) -> None:
+        if self._copy_of is None:
+            return
+        if txn.stat(self._templates)["entries"] == 0:
+            self._put_meta(txn, copy_of=self._copy_of)
+        if txn.get(b"copy_of", db=self._meta) != self._copy_of.encode("ascii"):
+            raise MigrationError(
+                f"The gallery in {self._path} is no copy of this one, or somebody was enrolled or removed there since. "
+                "Copying would undo that: name another directory, or delete that one first."
             )
 
     def _meta_text(self, txn: Any, name: bytes) -> str:
@@ -258,6 +302,15 @@ class TemplateStore:
             with self._reads:
                 self._readers -= 1
                 self._reads.notify_all()
+
+    def _change(self, change: Callable[[Any], _Result], map_limit: int) -> _Result:
+        """`_write`, after which a store that was not opened as a copy is none."""
+
+        def in_its_own_right(txn: Any) -> _Result:
+            txn.delete(b"copy_of", db=self._meta)
+            return change(txn)
+
+        return self._write(in_its_own_right if self._copy_of is None else change, map_limit)
 
     def _write(self, change: Callable[[Any], _Result], map_limit: int) -> _Result:
         """Run `change` in one transaction, again in a larger map where it did not fit; all of it is durable or none."""
@@ -330,13 +383,17 @@ class TemplateStore:
 
     def _add(self, txn: Any, key: bytes, subject: SubjectId, template: Template, known: dict[str, int]) -> Added:
         """Store one template unless its image is `known` (image_sha256 -> template id); it is afterwards."""
-        if template.image_sha256 in known:
-            return Added(known[template.image_sha256], duplicate=True)
-        template_id = known[template.image_sha256] = int(self._meta_text(txn, b"last_id")) + 1
-        self._put_meta(txn, last_id=str(template_id))
+        duplicate = template.image_sha256 in known
+        if not duplicate:
+            known[template.image_sha256] = int(self._meta_text(txn, b"last_id")) + 1
+            self._put_meta(txn, last_id=str(known[template.image_sha256]))
+        template_id = known[template.image_sha256]
         name = record_key(key, template_id)
-        txn.put(name, make_record(name, subject, template), db=self._templates)
-        return Added(template_id, duplicate=False)
+        if not duplicate:
+            txn.put(name, make_record(name, subject, template), db=self._templates)
+        if template.crop is not None:
+            txn.put(name, make_crop_record(name, template.crop), overwrite=False, db=self._crops)
+        return Added(template_id, duplicate)
 
     def _require_room(self, stored: int, fresh: int) -> None:
         if fresh and stored + fresh > self._most:
@@ -363,7 +420,8 @@ class TemplateStore:
 
     def _delete(self, txn: Any, key: bytes, records: Sequence[Record]) -> tuple[int, ...]:
         for record in records:
-            txn.delete(record_key(key, record.template_id), db=self._templates)
+            for database in (self._templates, self._crops):
+                txn.delete(record_key(key, record.template_id), db=database)
         return tuple(record.template_id for record in records)
 
     # Walks
@@ -374,6 +432,10 @@ class TemplateStore:
         pairs = iter(walk) if walk.set_range(prefix) else iter(())
         of_subject = takewhile(lambda pair: pair[0].startswith(prefix), pairs)
         return [open_record(name, record, self._dimension) for name, record in of_subject]
+
+    def _crop(self, txn: Any, name: bytes) -> FaceCrop | None:
+        record = txn.get(name, db=self._crops)
+        return None if record is None else open_crop_record(name, record)
 
     def _walk_subjects(self, txn: Any, after: bytes | None) -> Iterator[SubjectEntry]:
         walk = txn.cursor(self._templates)

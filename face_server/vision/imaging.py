@@ -1,4 +1,4 @@
-"""Untrusted bytes to pixels, and pixels to PNG. Owns the image codecs; knows no faces, no files and no sockets.
+"""Untrusted bytes to pixels, and pixels to PNG or JPEG. Owns the image codecs; knows no faces, no files and no sockets.
 
 What a stranger sends is decoded from memory only, by four allow-listed formats. A picture's size is read from its
 header and compared with the cap before a pixel is decoded, so that a decompression bomb costs nothing. Whatever Pillow
@@ -81,6 +81,13 @@ def encode_png(image: RgbImage) -> bytes:
     """The PNG file of a picture (height, width, 3) uint8 RGB."""
     buffer = BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def encode_jpeg(image: RgbImage, quality: int) -> bytes:
+    """The JPEG file of a picture (height, width, 3) uint8 RGB, colours at full resolution; quality 1..95."""
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
 
 

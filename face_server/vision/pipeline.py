@@ -17,7 +17,7 @@ import numpy as np
 from face_server.config import DetectionConfig, ImagingConfig, QualityConfig
 from face_server.errors import NoFace
 from face_server.types import BoundingBox, DetectedFace, FloatArray, Quality, RgbImage, Template
-from face_server.vision import imaging, lighting, quality
+from face_server.vision import face_crop, imaging, lighting, quality
 from face_server.vision.alignment import Aligner
 from face_server.vision.detection import Detector
 from face_server.vision.embedding import Embedder
@@ -62,6 +62,8 @@ class FacePipeline:
         imaging: ImagingConfig,
         quality: QualityConfig,
         detection: DetectionConfig,
+        *,
+        keep_crops: bool = False,
     ) -> None:
         self.detector = detector
         self._aligner = aligner
@@ -69,6 +71,7 @@ class FacePipeline:
         self._max_pixels = imaging.max_image_pixels
         self._low_light = imaging.low_light_luminance
         self._limits = {purpose: Limits.of(quality, purpose.value) for purpose in Purpose}
+        self._keep_crops = keep_crops
         self._second_look_px = max(_LEAST_FACE_PX, detection.min_face_px // 2)
 
     @property
@@ -87,7 +90,7 @@ class FacePipeline:
         return Detection(image.shape[1], image.shape[0], self.detector.detect(image))
 
     def capture(self, image_bytes: bytes, purpose: Purpose) -> Capture:
-        """The template of the largest face.
+        """The template of the largest face; for enrolment it bears the face's crop, where crops are kept.
 
         Raises ImageTooLarge, ImageUnreadable, NoFace, SeveralFaces, FaceTooSmall, CutOff, TooDark, TooBright,
         TurnedAway, Blurred, Internal.
@@ -103,6 +106,7 @@ class FacePipeline:
             created_s=time.time(),
             image_sha256=hashlib.sha256(image_bytes).hexdigest(),
             quality=measured,
+            crop=face_crop.cut(image, face) if self._keep_crops and purpose is Purpose.ENROL else None,
         )
         return Capture(template, face)
 

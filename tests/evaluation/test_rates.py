@@ -163,7 +163,8 @@ def test_a_replicate_measures_the_drawn_people_with_all_their_pairs(seed: int) -
     found = compare_all(vectors, people)
     drawn_people: list[np.ndarray] = []
     closest = found.closest
-    impostors = pairs_of_people(closest.scores, people[closest.first], people[closest.second], np.bincount(people))
+    photos = np.bincount(people)
+    impostors = pairs_of_people(closest.scores, people[closest.first], people[closest.second], photos, photos, 0.5)
 
     def weights(drawn: np.ndarray) -> np.ndarray:
         drawn_people.append(drawn.astype(int))
