@@ -159,6 +159,23 @@ def test_the_tail_beyond_what_was_measured_goes_on_falling_and_ends_after_a_deca
     assert measured.threshold(measured.least_fmr) > measured.threshold(measured.measured_fmr)
 
 
+def test_the_tail_of_several_images_runs_beside_that_of_single_ones() -> None:
+    measured = calibrate(*people(200, 4), FINGERPRINT, "made up")
+    single, several = measured.curve(1, 1), measured.curve(3, 1)
+    beyond = [rate for _, rate, _ in several.points if rate < several.measured_fmr]
+    apart = [several.threshold(rate) - single.threshold(rate) for rate in beyond]
+    assert len(beyond) >= 9 and single.measured_fmr < several.measured_fmr / 3
+    assert apart == pytest.approx([apart[0]] * len(apart), abs=2e-4)
+    assert several.threshold(beyond[0]) >= several.threshold(several.measured_fmr)
+
+
+def test_a_gallery_of_people_enrolled_under_two_ids_is_refused_in_words() -> None:
+    vectors, names = people(200, 2)
+    twice = [f"{i % 2} {names[i // 2]}" for i in range(2 * len(names))]
+    with pytest.raises(ConfigError, match="under two ids"):
+        calibrate(np.repeat(vectors, 2, axis=0), twice, FINGERPRINT, "made up")
+
+
 @pytest.mark.parametrize(("count", "images"), [(1, 20), (10, 2), (300, 1)])
 def test_too_few_people_or_images_are_refused_in_words(count: int, images: int) -> None:
     with pytest.raises(ConfigError, match="too few to calibrate"):

@@ -9,7 +9,7 @@ Intervals are the 2.5 and 97.5 percentiles of the replicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +45,17 @@ class Impostors:
 
 
 def pairs_of_people(
-    scores: FloatArray, first: NDArray[np.intp], second: NDArray[np.intp], photos: NDArray[np.intp]
+    scores: FloatArray,
+    first: NDArray[np.intp],
+    second: NDArray[np.intp],
+    photos: NDArray[np.intp],
+    probes: NDArray[np.intp],
+    times: float = 1.0,
 ) -> Impostors:
-    """Comparisons, the highest score first, of a photo of person first[i] with one of another person, second[i].
+    """Comparisons, the highest score first, of person first[i] with another person, second[i].
 
-    photos: how many each person has; all pairs of photos of different people are counted by `total`.
+    photos, probes: how many of either side each person has; all pairs of different people's are counted by `total`,
+    so often as they are compared. `times` is 1/2 where both sides are the same photos and each pair is met once.
     """
 
     def weights(drawn: Drawn) -> Drawn:
@@ -57,7 +63,7 @@ def pairs_of_people(
         return product
 
     def total(drawn: Drawn) -> float:
-        return float(((drawn @ photos) ** 2 - ((drawn * photos) ** 2).sum()) / 2)
+        return times * float((drawn @ photos) * (drawn @ probes) - (drawn**2 * photos * probes).sum())
 
     return Impostors(scores, weights, total)
 
@@ -74,12 +80,45 @@ def replicated_misses(
 
     A replicate without any genuine or impostor score is left out.
     """
-    random = np.random.default_rng(seed)
+    return _misses(genuine, impostors, _draws(people, replicates, seed), rates)
+
+
+def misses(genuine: Genuine, impostors: Impostors, people: int, rates: Sequence[float]) -> FloatArray:
+    """(rates,): what `replicated_misses` measures, of everybody once. Both kinds of scores must be there."""
+    share: FloatArray = _misses(genuine, impostors, [np.ones(people)], rates)[0]
+    return share
+
+
+def replicated_matches(
+    impostors: Impostors, matched: NDArray[np.float64], people: int, replicates: int = REPLICATES, seed: int = 0
+) -> NDArray[np.float64]:
+    """(replicates, rates): the share of impostor comparisons that match at thresholds that others gave.
+
+    matched: (scores, rates), 0..1, how far each score matches; thresholds stay as they are in every replicate.
+    """
+    found = []
+    for drawn in _draws(people, replicates, seed):
+        total = impostors.total(drawn)
+        if total:
+            found.append(impostors.weights(drawn) @ matched / total)
+    return np.array(found).reshape(len(found), matched.shape[1])
+
+
+def percentiles(replicates: NDArray[np.float64]) -> list[Interval]:
+    """The interval of each column; (0, 1), that is nothing known, where there are no replicates."""
+    if not len(replicates):
+        return [(0.0, 1.0)] * replicates.shape[1]
+    ends = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return [(float(low), float(high)) for low, high in ends.T]
+
+
+def _misses(
+    genuine: Genuine, impostors: Impostors, draws: Iterable[Drawn], rates: Sequence[float]
+) -> NDArray[np.float64]:
     order = np.argsort(genuine.scores, kind="stable")
     scores, person = genuine.scores[order], genuine.person[order]
     found = []
-    for _ in range(replicates):
-        drawn = random.multinomial(people, np.full(people, 1 / people)).astype(np.float64)
+    for drawn in draws:
         missed, total = np.cumsum(drawn[person]), impostors.total(drawn)
         if missed[-1] and total:
             last = _first_refused(impostors, drawn, total, rates)
@@ -89,12 +128,10 @@ def replicated_misses(
     return np.array(found).reshape(len(found), len(rates))
 
 
-def percentiles(replicates: NDArray[np.float64]) -> list[Interval]:
-    """The interval of each column; (0, 1), that is nothing known, where there are no replicates."""
-    if not len(replicates):
-        return [(0.0, 1.0)] * replicates.shape[1]
-    ends = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    return [(float(low), float(high)) for low, high in ends.T]
+def _draws(people: int, replicates: int, seed: int) -> Iterator[Drawn]:
+    random = np.random.default_rng(seed)
+    for _ in range(replicates):
+        yield random.multinomial(people, np.full(people, 1 / people)).astype(np.float64)
 
 
 def _first_refused(impostors: Impostors, drawn: Drawn, total: float, rates: Sequence[float]) -> FloatArray:

@@ -4,13 +4,19 @@ comparisons of the same person its FNMR, for each number of enrolled and probe i
 Scores are counted in bins, so that a gallery of any size takes little memory. Images of one person are drawn anew in
 several rounds; that steadies a curve but adds no people, so what a curve may claim follows from the comparisons of one
 round alone. Below 30 false matches a rate is not measured (Doddington's rule of 30: 30 errors give the rate within
-about 30 % at 90 % confidence); from there the curve goes on for one decade as a straight line of log FMR over score,
-the exponential tail of extreme value theory, which falls more slowly than the Gaussian-like scores it continues.
+about 30 % at 90 % confidence); from there a curve goes on for one decade.
+
+The curve of single images goes on as a straight line of log FMR over score, the exponential tail of extreme value
+theory, which falls more slowly than the Gaussian-like scores it continues. Those of several images, which rest on a
+tenth or a hundredth of the comparisons, go on as that of single images does, moved by as much as it lies apart over
+their last measured decade: against each other, the scores reached at the same rates lie on straight lines of slope 1.0
+to 1.1. As lines of their own they would be stricter than stated by a factor 2 to 3, and up to 20; docs/measurements.md
+has what each way came to on other people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +38,13 @@ POINTS_PER_DECADE = 10
 #: Rows of the score matrix that exist at once.
 BLOCK = 2048
 
+#: Their lower edges.
+_EDGES = np.linspace(-1, 1, BINS + 1)[:-1]
+
 Counts = NDArray[np.int64]
+Numbers = NDArray[np.float64]
+#: Subjects (g, enrolled) and whose each is (g,), probes (h, probes) and whose each is (h,): rows of images, of people.
+Draw = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(slots=True)
@@ -51,62 +63,62 @@ def calibrate(
     source: str,
     seed: int = 0,
     progress: Callable[[], object] = lambda: None,
+    counts: tuple[Sequence[int], Sequence[int]] = (ENROLLED, PROBES),
 ) -> Calibration:
     """A calibration from unit vectors (n, dimension) and whose each is. `progress` is called after each curve.
 
+    counts: the numbers of enrolled and of probe images, ascending, that get a curve for each pair.
     Raises ConfigError when the people are too few to measure anything.
     """
     rows: dict[str, list[int]] = {}
     for row, person in enumerate(people):
         rows.setdefault(person, []).append(row)
+    own = [np.array(images) for images in rows.values()]
+    single = _tally(vectors, own, 1, 1, seed)
+    singles = _points(single)
     curves = []
-    for enrolled in ENROLLED:
-        for probes in PROBES:
-            curve = _curve(vectors, [np.array(own) for own in rows.values()], enrolled, probes, seed)
+    for enrolled in counts[0]:
+        for probes in counts[1]:
+            tally = single if enrolled == probes == 1 else _tally(vectors, own, enrolled, probes, seed)
+            curve = _curve_of(tally, enrolled, probes, singles)
             if curve is not None:
                 curves.append(curve)
             progress()
-    complete = _rectangle(curves)
+    complete = _rectangle(curves, *counts)
     if not complete:
         raise ConfigError(
-            f"{len(rows)} people with {len(vectors)} images are too few to calibrate: enrol more people, and some of "
-            "them with several images"
+            f"{len(rows)} people with {len(vectors)} images are too few to calibrate, or many of them are here under "
+            "two ids: enrol more people, and some of them with several images"
         )
     return Calibration(fingerprint, source, complete)
 
 
-def _rectangle(curves: list[Curve]) -> tuple[Curve, ...]:
+def _rectangle(curves: list[Curve], enrolled: Sequence[int], probes: Sequence[int]) -> tuple[Curve, ...]:
     """The curves of the largest set of counts that is complete: a look-up must find every pair."""
     by_counts = {(curve.enrolled, curve.probes): curve for curve in curves}
     sets = [
-        [by_counts[n, m] for n in ENROLLED[:i] for m in PROBES[:j]]
-        for i in range(1, len(ENROLLED) + 1)
-        for j in range(1, len(PROBES) + 1)
-        if all((n, m) in by_counts for n in ENROLLED[:i] for m in PROBES[:j])
+        [by_counts[n, m] for n in enrolled[:i] for m in probes[:j]]
+        for i in range(1, len(enrolled) + 1)
+        for j in range(1, len(probes) + 1)
+        if all((n, m) in by_counts for n in enrolled[:i] for m in probes[:j])
     ]
     largest: list[Curve] = max(sets, key=len, default=[])
     return tuple(largest)
 
 
-def _curve(vectors: FloatArray, own: list[NDArray[np.int64]], enrolled: int, probes: int, seed: int) -> Curve | None:
-    random = np.random.default_rng((seed, enrolled, probes))
+def _tally(vectors: FloatArray, own: list[NDArray[np.int64]], enrolled: int, probes: int, seed: int) -> Tally:
+    """All rounds of these counts."""
     tally = Tally(np.zeros(BINS, np.int64), np.zeros(BINS, np.int64))
-    for _ in range(1 if enrolled * probes == 1 else ROUNDS):
-        tally.comparisons = _round(vectors, own, enrolled, probes, random, tally)
-    return _curve_of(tally, enrolled, probes)
+    for drawn in draws(own, enrolled, probes, seed):
+        tally.comparisons = _round(vectors, drawn, tally)
+        if enrolled == probes == 1:  # of single images each pair was met from both sides
+            tally.comparisons //= 2
+    return tally
 
 
-def _round(
-    vectors: FloatArray,
-    own: list[NDArray[np.int64]],
-    enrolled: int,
-    probes: int,
-    random: np.random.Generator,
-    tally: Tally,
-) -> int:
-    """Draw each person's images once, compare everybody with everybody; returns the comparisons of different people."""
-    draw = _singles if enrolled == probes == 1 else _drawn
-    subjects, subject_of, searches, search_of = draw(own, enrolled, probes, random)
+def _round(vectors: FloatArray, drawn: Draw, tally: Tally) -> int:
+    """Compare everybody with everybody; returns the comparisons of different people."""
+    subjects, subject_of, searches, search_of = drawn
     if not len(subjects) or not len(searches):
         return 0
     probe_vectors = centroids(vectors, searches)
@@ -116,24 +128,30 @@ def _round(
         scores = centroids(vectors, block) @ probe_vectors.T
         same = subject_of[start : start + BLOCK, None] == search_of[None]
         tally.impostors += _binned(scores[~same])
-        tally.mated += _binned(scores[same & _apart(block, searches)])
+        tally.mated += _binned(scores[same & apart(block, searches)])
         counted += int(np.count_nonzero(~same))
-    # Of single images each pair was met from both sides.
-    return counted // 2 if enrolled == probes == 1 else counted
+    return counted
 
 
-Draw = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+def draws(own: Sequence[NDArray[np.int64]], enrolled: int, probes: int, seed: int) -> Iterator[Draw]:
+    """The rounds of drawing from each person's rows; single images need one, which holds all of them."""
+    if enrolled == probes == 1:
+        yield _singles(own)
+        return
+    random = np.random.default_rng((seed, enrolled, probes))
+    for _ in range(ROUNDS):
+        yield _drawn(own, enrolled, probes, random)
 
 
-def _singles(own: list[NDArray[np.int64]], enrolled: int, probes: int, random: np.random.Generator) -> Draw:
-    """Every image as a subject and as a probe: groups (n, 1) and whose they are, twice."""
+def _singles(own: Sequence[NDArray[np.int64]]) -> Draw:
+    """Every image as a subject and as a probe, so that each pair is met from both sides."""
     groups = np.concatenate(own)[:, None]
     whose = np.repeat(np.arange(len(own)), [len(rows) for rows in own])
     return groups, whose, groups, whose
 
 
-def _drawn(own: list[NDArray[np.int64]], enrolled: int, probes: int, random: np.random.Generator) -> Draw:
-    """Subjects (g, enrolled) and probes (h, probes), rows of images drawn at random, and whose each is.
+def _drawn(own: Sequence[NDArray[np.int64]], enrolled: int, probes: int, random: np.random.Generator) -> Draw:
+    """Each person's images drawn at random.
 
     Who has images enough for both is searched with others than enrolled; who has not, with all, by others only.
     """
@@ -150,7 +168,7 @@ def _drawn(own: list[NDArray[np.int64]], enrolled: int, probes: int, random: np.
     return np.array(subjects), np.array(subject_of), np.array(searches), np.array(search_of)
 
 
-def _apart(subjects: NDArray[np.int64], searches: NDArray[np.int64]) -> NDArray[np.bool_]:
+def apart(subjects: NDArray[np.int64], searches: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(g, h): whether a subject and a probe share no image, which would be no evidence about itself."""
     apart = np.ones((len(subjects), len(searches)), bool)
     for enrolled in subjects.T:
@@ -171,26 +189,49 @@ def _binned(scores: NDArray[np.float32]) -> Counts:
     return np.bincount(places, minlength=BINS)
 
 
-def _curve_of(tally: Tally, enrolled: int, probes: int) -> Curve | None:
-    """Points at even steps of log FMR, from one in ten to one decade below what was measured."""
-    measured = RULE_OF_30 / max(tally.comparisons, 1)
+def _curve_of(tally: Tally, enrolled: int, probes: int, singles: Numbers | None) -> Curve | None:
+    """The points to one decade below what was measured, with what the same person's comparisons miss at each."""
+    rising = _points(tally, singles)
     mated = int(tally.mated.sum())
-    if measured > 1e-2 or not mated:
+    if rising is None or not mated:
         return None
-    # Of a bin's lower edge: the share of different people at or above it, of the same person below it.
+    # Of a bin's lower edge: the share of the same person below it.
+    fnmr = np.interp(rising, _EDGES, np.concatenate(([0], tally.mated.cumsum()[:-1])) / mated)
+    decades = _decades(tally)
+    points = [(float(s), float(10.0**d), float(m)) for s, d, m in zip(rising, decades, fnmr, strict=True)]
+    return Curve(enrolled, probes, tally.comparisons, mated, _measured(tally), tuple(p for p in points if p[0] < 1))
+
+
+def _measured(tally: Tally) -> float:
+    """The least rate with 30 false matches in one round."""
+    return RULE_OF_30 / max(tally.comparisons, 1)
+
+
+def _decades(tally: Tally) -> Numbers:
+    """log10 of the rates of a curve's points: even steps from one in ten to one decade below what was measured."""
+    decades: Numbers = np.arange(-1, np.log10(_measured(tally) / 10) - 1e-9, -1 / POINTS_PER_DECADE)
+    return decades
+
+
+def _points(tally: Tally, singles: Numbers | None = None) -> Numbers | None:
+    """The ascending scores of a curve's points; `singles` are those of single images. None where too little was met."""
+    measured, decades = _measured(tally), _decades(tally)
+    if measured > 1e-2:
+        return None
+    # Of a bin's lower edge: the share of different people at or above it.
     fmr = tally.impostors[::-1].cumsum()[::-1] / tally.impostors.sum()
-    fnmr = np.concatenate(([0], tally.mated.cumsum()[:-1])) / mated
-    edges = np.linspace(-1, 1, BINS + 1)[:-1]
-    tail = (fmr <= 10 * measured) & (fmr >= measured)
-    slope, offset = np.polyfit(edges[tail], np.log10(fmr[tail]), 1)
-    decades = np.arange(-1, np.log10(measured / 10) - 1e-9, -1 / POINTS_PER_DECADE)
-    scores = [
-        # searchsorted wants ascending values; FMR falls with the score.
-        edges[np.searchsorted(-fmr, -(10.0**d))] if 10.0**d >= measured else (d - offset) / slope
-        for d in decades
-    ]
-    rising = np.maximum.accumulate(scores) + np.arange(len(scores)) * 1e-5
-    points = [
-        (float(s), float(10.0**d), float(np.interp(s, edges, fnmr))) for s, d in zip(rising, decades, strict=True)
-    ]
-    return Curve(enrolled, probes, tally.comparisons, mated, measured, tuple(p for p in points if p[0] < 1))
+    seen = 10.0**decades >= measured
+    # searchsorted wants ascending values; FMR falls with the score.
+    scores = _EDGES[np.searchsorted(-fmr, -(10.0**decades)).clip(max=BINS - 1)]
+    if singles is not None and len(singles) > len(scores):
+        alike = singles[: len(scores)]
+        last = seen & (10.0**decades <= 10 * measured)
+        beyond = alike + (scores - alike)[last].mean()
+    else:
+        tail = (fmr <= 10 * measured) & (fmr >= measured)
+        if tail.sum() < 2:  # so many are enrolled under two ids that their own score is the tail
+            return None
+        slope, offset = np.polyfit(_EDGES[tail], np.log10(fmr[tail]), 1)
+        beyond = (decades - offset) / slope
+    rising: Numbers = np.maximum.accumulate(np.where(seen, scores, beyond)) + np.arange(len(scores)) * 1e-5
+    return rising

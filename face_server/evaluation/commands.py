@@ -18,6 +18,7 @@ from face_server.errors import EvaluationError
 if TYPE_CHECKING:
     from face_server.evaluation.folders import Photo
     from face_server.evaluation.verification import Photos
+    from face_server.vision.pipeline import FacePipeline
 
 Action = Callable[[argparse.Namespace, Config], int]
 
@@ -40,9 +41,9 @@ def add_evaluate(
     pairs = command("pairs", "1:1 error rates: LFW's 10-fold accuracy, FNMR at FMR, with a report", _pairs)
     pairs.add_argument("--images", type=Path, required=True, metavar="DIR", help="photographs as person/photo")
     pairs.add_argument("--pairs", type=Path, required=True, metavar="FILE", help="pairs file in LFW's format")
-    _add_face(pairs, "centre")
+    add_face(pairs, "centre")
     pairs.add_argument("--report", type=Path, metavar="DIR", help="write report.html, det.png, scores.png, result.json")
-    _add_cache(pairs)
+    add_cache(pairs)
 
     identification = command(
         "identification",
@@ -51,35 +52,36 @@ def add_evaluate(
     )
     identification.add_argument("--gallery", type=Path, required=True, metavar="DIR", help="enrolled, person/photo")
     identification.add_argument("--probes", type=Path, required=True, metavar="DIR", help="searched, person/photo")
-    _add_face(identification, "largest")
-    _add_cache(identification)
+    add_face(identification, "largest")
+    add_cache(identification)
 
     compare = command("compare", "score and distance of two photographs, and how they were aligned", _compare)
     compare.add_argument("photo", type=Path)
     compare.add_argument("other", type=Path)
     compare.add_argument("--out", type=Path, metavar="OUT.png", help="boxes and aligned crops side by side")
-    _add_face(compare, "largest")
+    add_face(compare, "largest")
 
     make = command("make-pairs", "draw a pairs file from a folder of people", _make_pairs)
     make.add_argument("folder", type=Path, metavar="DIR", help="photographs as person/photo")
-    make.add_argument("--folds", type=_positive, default=10, help="folds, no person in two of them (default 10)")
-    make.add_argument(
-        "--per-fold", type=_positive, help="mated and as many non-mated pairs of a fold (default: <= 300)"
-    )
+    make.add_argument("--folds", type=positive, default=10, help="folds, no person in two of them (default 10)")
+    make.add_argument("--per-fold", type=positive, help="mated and as many non-mated pairs of a fold (default: <= 300)")
     make.add_argument("--seed", type=int, default=0, help="another seed draws other pairs (default 0)")
     make.add_argument("--out", type=Path, metavar="FILE", help="write the pairs here (default: standard output)")
 
 
-def _add_face(parser: argparse.ArgumentParser, default: str) -> None:
+def add_face(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option that `acquire_groups` reads."""
     text = f"whose face counts where there are several: nearest the centre (LFW) or largest (default {default})"
     parser.add_argument("--face", choices=("centre", "largest"), default=default, help=text)
 
 
-def _add_cache(parser: argparse.ArgumentParser) -> None:
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """The option that `acquire_groups` reads."""
     parser.add_argument("--cache", type=Path, metavar="DIR", help=f"embeddings (default {CACHE} beside config.ini)")
 
 
-def _positive(argument: str) -> int:
+def positive(argument: str) -> int:
+    """The type of an option that is a whole number from 1 on."""
     if not argument.isascii() or not argument.isdigit() or not 1 <= int(argument[:10]) < 10**9:
         raise argparse.ArgumentTypeError(f"{argument!a} is no whole number from 1 on")
     return int(argument)
@@ -96,7 +98,7 @@ def _pairs(options: argparse.Namespace, config: Config) -> int:
     folds = read_pairs(options.pairs, people)
     if options.report:
         report.prepare(options.report)
-    (photos,), fingerprint = _acquire([all_photos(people)], options, config)
+    (photos,), fingerprint = acquire_groups([all_photos(people)], options, config)
     result = verification(photos, folds)
     about = {
         "images": printable(options.images),
@@ -109,7 +111,7 @@ def _pairs(options: argparse.Namespace, config: Config) -> int:
     if options.report:
         written = report.write_report(options.report, result, about, config.imaging.max_image_pixels)
         lines.append(f"report       {printable(written)}")
-    _tell(options, report.as_json(result, about), lines)
+    tell(options, report.as_json(result, about), lines)
     return 0
 
 
@@ -119,10 +121,10 @@ def _identification(options: argparse.Namespace, config: Config) -> int:
     from face_server.evaluation.identification import identification
 
     gallery, probes = read_people(options.gallery), read_people(options.probes)
-    (enrolled, searched), fingerprint = _acquire([all_photos(gallery), all_photos(probes)], options, config)
+    (enrolled, searched), fingerprint = acquire_groups([all_photos(gallery), all_photos(probes)], options, config)
     result = identification(enrolled, searched)
     about = {"face": options.face, "model": config.embedding.model, "fingerprint": fingerprint}
-    _tell(options, about | identification_report.as_json(result), identification_report.lines(result))
+    tell(options, about | identification_report.as_json(result), identification_report.lines(result))
     return 0
 
 
@@ -137,14 +139,14 @@ def _compare(options: argparse.Namespace, config: Config) -> int:
     fmr_of = calibration.curve(1, 1).fmr if calibration else None
     compared = comparison.compare(pipeline, first, second, FaceChoice(options.face), fmr_of)
     if options.out:
-        _write(options.out, comparison.picture(pipeline, first, second, compared))
+        write(options.out, comparison.picture(pipeline, first, second, compared))
     lines = [compared.caption]
     for name, chosen in zip("AB", compared.faces, strict=True):
         box, refusal = chosen.face.box, f", the daemon would answer {chosen.refusal}" if chosen.refusal else ""
         lines.append(
             f"{name}  box {box.x1:.0f} {box.y1:.0f} {box.x2:.0f} {box.y2:.0f}, {chosen.faces} found in all{refusal}"
         )
-    _tell(options, compared.as_json(), lines)
+    tell(options, compared.as_json(), lines)
     return 0
 
 
@@ -157,15 +159,20 @@ def _make_pairs(options: argparse.Namespace, config: Config) -> int:
     text = write_pairs(folds)
     told = {"folds": len(folds), "per_fold": len(folds[0]) // 2, "seed": options.seed}
     if options.out:
-        _write(options.out, text.encode())
-        _tell(options, told, [f"{told['folds']} folds of {told['per_fold']} mated and as many non-mated pairs"])
+        write(options.out, text.encode())
+        tell(options, told, [f"{told['folds']} folds of {told['per_fold']} mated and as many non-mated pairs"])
     else:
-        _tell(options, told | {"text": text}, text.splitlines())
+        tell(options, told | {"text": text}, text.splitlines())
     return 0
 
 
-def _acquire(groups: list[list[Photo]], options: argparse.Namespace, config: Config) -> tuple[list[Photos], str]:
-    """What became of the photos of each group, and the pipeline's fingerprint."""
+def acquire_groups(
+    groups: list[list[Photo]], options: argparse.Namespace, config: Config, pipeline: FacePipeline | None = None
+) -> tuple[list[Photos], str]:
+    """What became of the photos of each group, and the fingerprint of the pipeline, by default the configured one.
+
+    Takes `face` and `cache` from the options. Raises EvaluationError, ConfigError, ModelFileError.
+    """
     from tqdm import tqdm
 
     from face_server.assembly import assemble_pipeline
@@ -174,7 +181,7 @@ def _acquire(groups: list[list[Photo]], options: argparse.Namespace, config: Con
     from face_server.evaluation.verification import Photos
 
     choice = FaceChoice(options.face)
-    pipeline = assemble_pipeline(config)
+    pipeline = pipeline or assemble_pipeline(config)
     root = config.source.parent if config.source else Path()
     cache = EmbeddingCache(options.cache or root / CACHE, recipe(config, pipeline, choice), pipeline.dimension)
     # disable=None: no bar where standard error is no terminal.
@@ -183,14 +190,16 @@ def _acquire(groups: list[list[Photo]], options: argparse.Namespace, config: Con
     return acquired, pipeline.fingerprint
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Write a file. Raises EvaluationError."""
     try:
         path.write_bytes(data)
     except OSError as error:
         raise EvaluationError(f"{str(path)!a} cannot be written: {error.strerror}") from error
 
 
-def _tell(options: argparse.Namespace, told: dict[str, Any], lines: Iterable[str]) -> None:
+def tell(options: argparse.Namespace, told: dict[str, Any], lines: Iterable[str]) -> None:
+    """Print the lines, or with --json what was told."""
     if options.json:
         print(json.dumps({"ok": True, **told}, ensure_ascii=False))
     else:

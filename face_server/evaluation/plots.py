@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MATED, _OTHER, _GREY = "#0b6e4f", "#b3372f", "#666666"
+_SERIES = (_MATED, "#d98200", "#3b4cc0", _OTHER)
 _DPI = 130
 
 #: Error rates that get a tick, and how they are written.
@@ -109,6 +110,34 @@ def histogram(rates: ErrorRates, points: Sequence[OperatingPoint]) -> bytes:
     axes.set_ylabel("share of comparisons per 0.02")
     axes.set_title("Scores", loc="left", fontsize=12, fontweight="bold")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.31), ncols=2, frameon=False, fontsize=9)
+    return _png(figure)
+
+
+def stated_and_measured(series: dict[str, list[tuple[float, float, float, float]]], title: str) -> bytes:
+    """Stated against measured FMR on logarithmic axes, with the band of a factor 2.
+
+    series: by its name, (stated, measured, low, high) with ascending or descending stated rates.
+    """
+    figure, axes = _figure(7.0, 6.2)
+    rates = [row[0] for rows in series.values() for row in rows] or [1e-4, 1e-2]
+    ends = np.array([min(rates) / 1.3, max(rates) * 1.3])
+    axes.fill_between(ends, ends / 2, ends * 2, color=_GREY, alpha=0.13, linewidth=0, label="within a factor 2")
+    axes.plot(ends, ends, color=_GREY, linewidth=1.0, linestyle=":")
+    for place, (name, rows) in enumerate(series.items()):
+        stated, measured, low, high = (np.array(side) for side in zip(*rows, strict=True))
+        # Side by side, so that no bar hides another.
+        at = stated * 1.06 ** (place - (len(series) - 1) / 2)
+        bars = np.maximum([measured - low, high - measured], 0.0)
+        colour = _SERIES[place % len(_SERIES)]
+        axes.errorbar(at, measured, bars, color=colour, marker="o", markersize=5, capsize=3, linewidth=1.4, label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(*ends)
+    axes.set_ylim(ends[0] / 5, ends[1] * 5)
+    axes.set_xlabel("stated false match rate (FMR)")
+    axes.set_ylabel("FMR measured on other people, 95 % over people")
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold")
+    axes.legend(loc="upper left", frameon=False, fontsize=9, title="enrolled + probe images", title_fontsize=9)
     return _png(figure)
 
 

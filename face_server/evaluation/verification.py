@@ -140,7 +140,7 @@ def verification(
 def _intervals(comparisons: Comparisons, people: Rows, rates: Sequence[float], replicates: int) -> list[Interval]:
     """Bootstrap intervals of FNMR at each FMR."""
     closest, photos = comparisons.closest, np.bincount(people)
-    impostors = pairs_of_people(closest.scores, people[closest.first], people[closest.second], photos)
+    impostors = pairs_of_people(closest.scores, people[closest.first], people[closest.second], photos, photos, 0.5)
     genuine = Genuine(comparisons.mated.scores, people[comparisons.mated.first])
     return percentiles(replicated_misses(genuine, impostors, len(photos), rates, replicates))
 
