@@ -177,8 +177,8 @@ def _npm_of_pypi(target: Path, lock: Path) -> list[str]:
 
 
 def _extract(archive: Path, file: ModelFile, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
     part = directory / f"{file.path}.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _member(archive, file.member) as source, part.open("wb") as target:
             # One byte more than stated is enough to know that it is wrong.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from daemons import ROOT, Daemon, StartDaemon, start_daemon
+from websites import Website, php_is_there, start_website
 
 from face_server.config import load_config
 from face_server.vision.runtime import Network
@@ -92,3 +93,23 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     running = start_daemon(tmp_path_factory.mktemp("daemon"), "[decision]\nrefuse_duplicates = false")
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="session")
+def web_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The daemon behind the tests' sites, as config.ini ships it: one face, one account."""
+    running = start_daemon(tmp_path_factory.mktemp("web_daemon"))
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def site(web_daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
+    """A site without people, and with it an empty gallery."""
+    if not php_is_there():
+        pytest.skip("needs PHP 8.2 with pdo_sqlite and mbstring: apt-get install php-cli php-sqlite3 php-mbstring")
+    with web_daemon.client() as client:
+        client.remove_all([one.id for one in client.all_subjects()] or ["nobody"])
+    running = start_website(tmp_path_factory.mktemp("site"), web_daemon)
+    yield running
+    running.stop()

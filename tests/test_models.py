@@ -142,15 +142,17 @@ def manifest(tmp_path: Path) -> Callable[..., Path]:
 # --- the manifest ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [ROOT / "models" / "manifest.toml", ROOT / "tests" / "photos.toml"])
-def test_a_shipped_manifest_states_everything_of_each_file(path: Path) -> None:
-    files = load_manifest(path)
+@pytest.mark.parametrize("name", ["models/manifest.toml", "tests/photos.toml", "face_web/vendor.toml"])
+def test_a_shipped_manifest_states_everything_of_each_file(name: str) -> None:
+    files = load_manifest(ROOT / name)
     assert len({file.path for file in files}) == len(files)
     for file in files:
         assert len(file.sha256) == len(file.archive_sha256) == 64
         assert file.bytes > 0 and file.licence
-        assert Path(file.path).name == file.path
-        package = file.package if file.registry == "npm" else file.package.replace("-", "_")
+        assert Path(file.path).name == file.path or name == "face_web/vendor.toml"
+        assert ".." not in Path(file.path).parts and not Path(file.path).is_absolute()
+        # npm packs @scope/name as scope-name.
+        package = re.sub("^@(.*)/", r"\1-", file.package) if file.registry == "npm" else file.package.replace("-", "_")
         assert file.archive.startswith(f"{package}-{file.version}")
         assert file.archive.endswith(".tgz") == (file.registry == "npm")
 
@@ -256,6 +258,13 @@ def test_a_member_of_a_source_archive_is_fetched(registry: Path, target: Path, m
     fetch(manifest(entry(sdist(registry), "tinysource-1.0/one.bin", WEIGHTS)), target)
     assert [path.name for path in target.iterdir()] == ["one.bin"]
     assert (target / "one.bin").read_bytes() == WEIGHTS
+
+
+def test_a_file_may_go_into_a_directory_of_its_own_which_is_made(
+    registry: Path, target: Path, manifest: Callable[..., Path]
+) -> None:
+    fetch(manifest(entry(wheel(registry), "tinymodel/one.bin", WEIGHTS, "tiny/net/one.bin")), target)
+    assert [path for path in target.rglob("*") if path.is_file()] == [target / "tiny" / "net" / "one.bin"]
 
 
 def test_nothing_of_an_archive_with_a_wrong_hash_is_run_or_kept(
@@ -398,7 +407,7 @@ def program(path: Path, body: str) -> Path:
 
 #: What `npm pack` does, out of a directory instead of the registry, writing down how it was called.
 PACK = """echo "$*" >> {registry}/asked; pwd >> {registry}/where
-[ "$1" = pack ] && cp {registry}/$(echo "$2" | tr @ -).tgz ."""
+[ "$1" = pack ] && cp {registry}/$(echo "${{2#@}}" | tr @/ --).tgz ."""
 
 
 @pytest.fixture
@@ -432,6 +441,21 @@ def test_a_member_of_an_npm_package_is_fetched_in_a_scratch_directory_with_no_sc
     assert (registry / "asked").read_text() == "pack tinynet@1.0 --ignore-scripts --loglevel=error\n"
     scratch = Path((registry / "where").read_text().strip())
     assert scratch != Path.cwd() and not scratch.exists()
+
+
+@pytest.mark.usefixtures("npm")
+def test_a_package_with_a_scope_is_asked_for_by_its_whole_name(
+    registry: Path, target: Path, manifest: Callable[..., Path]
+) -> None:
+    package = npm_package(registry).rename(registry / "scope-tinynet-1.0.tgz")
+    fetch(manifest(npm_entry(package, package="@scope/tinynet")), target)
+    assert (target / "one.bin").read_bytes() == WEIGHTS
+    assert (registry / "asked").read_text() == "pack @scope/tinynet@1.0 --ignore-scripts --loglevel=error\n"
+
+
+def test_every_manifest_that_takes_from_npm_has_a_lock_beside_it() -> None:
+    for name in ("models", "face_web"):
+        assert (ROOT / name / "npm.lock").read_bytes() == (ROOT / "models" / "npm.lock").read_bytes()
 
 
 @pytest.mark.usefixtures("npm")

@@ -128,6 +128,14 @@ class Copy:
         path.write_text(f"#!/bin/sh -eu\n{body}\n")
         path.chmod(0o755)
 
+    def lack(self, program: str) -> Path:
+        """Have the machine lack a program, and apt-get write down what it is asked for and bring it."""
+        asked = self.directory / "apt-get.log"
+        self._program(f"bin/{program}", "exit 1")
+        self._program("bin/apt-get", f'echo "$*" >> {asked}')
+        self._program("bin/id", "echo 0")
+        return asked
+
     def setup(self, *arguments: str) -> list[str]:
         """What .venv's python was asked to do."""
         self.log.write_text("")
@@ -144,6 +152,7 @@ def copy(tmp_path: Path) -> Copy:
 VERIFY_MODELS = "-m face_server.models models/manifest.toml models"
 TRY_MOBILEFACENET = f"{VERIFY_MODELS} --try mobilefacenet"
 VERIFY_PHOTOS = "-m face_server.models tests/photos.toml var/test-photos"
+VERIFY_VENDOR = "-m face_server.models face_web/vendor.toml face_web/public/vendor"
 
 
 def installs(asked: list[str]) -> list[str]:
@@ -220,6 +229,28 @@ def test_only_the_build_tools_and_annoy_are_cut_out_of_the_lock(copy: Copy) -> N
     assert set(requirements(venv / "annoy.lock")) == {"annoy"}
     assert set(requirements(venv / "build.lock")) == {"setuptools", "wheel", "packaging"}
     assert requirements(venv / "annoy.lock")["annoy"] == requirements(LOCKS[0])["annoy"].rstrip()
+
+
+def test_setup_brings_the_page_s_face_finder_and_goes_on_without_it(copy: Copy) -> None:
+    (copy.directory / "face_web").mkdir()
+    manifest = copy.directory / "face_web" / "vendor.toml"
+    manifest.write_text("file = []\n")
+    assert copy.setup()[-1] == VERIFY_VENDOR
+    manifest.write_text("this is no manifest")
+    assert copy.setup() == [VERIFY_MODELS, VERIFY_VENDOR]
+
+
+def test_setup_installs_php_where_it_is_missing(copy: Copy) -> None:
+    asked = copy.lack("php")
+    copy.setup()
+    assert "php8.2-cli php8.2-sqlite3 php8.2-mysql php8.2-mbstring" in asked.read_text()
+
+
+def test_setup_asks_for_no_package_where_none_is_missing(copy: Copy) -> None:
+    asked = copy.lack("nothing")
+    copy.setup()
+    copy.setup("--dev")
+    assert not asked.exists()
 
 
 @pytest.mark.parametrize("argument", ["--dve", "help", "-dev"])

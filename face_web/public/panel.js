@@ -1,0 +1,183 @@
+/**
+ * What the camera's section of the page shows: advice, buttons, pictures, results, errors beside a form's fields. Owns these
+ * elements and writes text only, never HTML. Knows no camera, no server and no rule of what happens next.
+ */
+
+import { Speech } from './speech.js';
+
+export class Panel {
+    #section;
+    #t;
+    #speech;
+    #addresses = [];
+
+    constructor(section, t) {
+        this.#section = section;
+        this.#t = t;
+        this.#speech = new Speech(this.#part('spoken'));
+        this.#part('live').hidden = false;
+    }
+
+    get video() {
+        return this.#section.querySelector('video');
+    }
+
+    get devices() {
+        return this.#part('devices');
+    }
+
+    get main() {
+        return this.#part('capture');
+    }
+
+    get again() {
+        return this.#part('again');
+    }
+
+    get upload() {
+        return this.#section.querySelector('[data-photos]');
+    }
+
+    /** The state, for the style sheet; and what the main button does in it. A button that is busy keeps the focus. */
+    state(name, button, busy = false) {
+        this.#section.dataset.state = name;
+        this.main.textContent = this.#t(button);
+        this.main.setAttribute('aria-disabled', String(busy));
+        this.again.hidden = name !== 'review';
+        this.green(false);
+    }
+
+    green(on) {
+        this.#section.dataset.green = String(on);
+    }
+
+    /** One sentence, seen at once and heard when its turn comes. */
+    advise(sentence) {
+        const shown = this.#part('advice');
+        if (shown.textContent !== sentence) {
+            shown.textContent = sentence;
+            this.#speech.say(sentence);
+        }
+    }
+
+    step(number, count) {
+        const shown = this.#part('step');
+        shown.hidden = count < 2;
+        shown.textContent = this.#t('camera.step', { number, count });
+    }
+
+    /** The stage has the camera's shape, also on a phone held upright. */
+    shape() {
+        this.#part('stage').style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+    }
+
+    /** Pictures of the camera are shown as in a mirror, as the preview is; chosen photographs are not. */
+    mirror(on) {
+        this.#section.dataset.mirrored = String(on);
+    }
+
+    cameras(list) {
+        const options = list.map(({ id, name, current }, i) => {
+            const option = document.createElement('option');
+            option.value = id;
+            option.textContent = name || this.#t('camera.device_unnamed', { number: i + 1 });
+            option.selected = current;
+            return option;
+        });
+        this.devices.replaceChildren(...options);
+        this.#part('choice').hidden = list.length < 2;
+    }
+
+    /** The pictures, each with the reason against it. */
+    frames(blobs, reasons = [], judged = false) {
+        this.#addresses.forEach((address) => URL.revokeObjectURL(address));
+        this.#addresses = blobs.map((blob) => URL.createObjectURL(blob));
+        this.#part('frames').replaceChildren(...this.#addresses.map((address, i) => this.#frame(address, i, reasons[i] ?? null, judged)));
+        this.#part('frames').hidden = blobs.length === 0;
+    }
+
+    #frame(address, i, reason, judged) {
+        const item = document.createElement('li');
+        const picture = document.createElement('img');
+        picture.src = address;
+        picture.alt = this.#t('camera.frame', { number: i + 1 });
+        item.append(picture);
+        if (judged) {
+            const said = document.createElement('p');
+            said.textContent = reason === null ? this.#t('camera.frame_good') : this.#reason(reason);
+            item.className = reason === null ? 'good' : 'bad';
+            item.append(said);
+        }
+        return item;
+    }
+
+    #reason(code) {
+        const key = `camera.reason.${code}`;
+        const text = this.#t(key);
+        return text === key ? this.#t('camera.reason.other') : text;
+    }
+
+    /** Shows how it ended and, where the person must act, goes there: a screen reader then reads it. */
+    result(sentence, kind, { focus = true, ways = true } = {}) {
+        const box = this.#part('result');
+        this.#speech.hush();
+        this.#part('advice').textContent = '';
+        box.className = `result notice ${kind}`;
+        this.#part('message').textContent = sentence;
+        this.#section.querySelectorAll('[data-ways]').forEach((list) => { list.hidden = !ways; });
+        box.hidden = false;
+        if (focus) {
+            box.focus();
+        } else {
+            this.#speech.say(sentence);
+        }
+    }
+
+    /** Another sentence in the result that is shown, without a word to be heard. */
+    amend(sentence) {
+        this.#part('message').textContent = sentence;
+    }
+
+    noResult() {
+        this.#part('result').hidden = true;
+    }
+
+    /** Writes each problem beside its field and goes to the first. @returns {boolean} whether a field was found */
+    fields(form, problems) {
+        this.noFields(form);
+        const wrong = Object.entries(problems).filter(([name]) => form?.elements.namedItem(name));
+        wrong.forEach(([name, problem]) => markField(form.elements.namedItem(name), problem));
+        if (wrong.length > 0) {
+            form.elements.namedItem(wrong[0][0]).focus();
+        }
+        return wrong.length > 0;
+    }
+
+    noFields(form) {
+        form?.querySelectorAll('[aria-invalid]').forEach((control) => {
+            control.removeAttribute('aria-invalid');
+            control.closest('.field')?.classList.remove('has-error');
+        });
+        form?.querySelectorAll('.field-error').forEach((line) => { line.textContent = ''; });
+    }
+
+    #part(name) {
+        return this.#section.querySelector(`[data-${name}]`);
+    }
+}
+
+function markField(control, problem) {
+    const id = `${control.id || control.name}-error`;
+    let line = document.getElementById(id);
+    if (line === null) {
+        line = document.createElement('p');
+        line.id = id;
+        line.className = 'field-error';
+        (control.closest('.field') ?? control.parentElement).append(line);
+    }
+    line.textContent = problem;
+    control.setAttribute('aria-invalid', 'true');
+    control.closest('.field')?.classList.add('has-error');
+    const described = new Set((control.getAttribute('aria-describedby') ?? '').split(' ').filter(Boolean));
+    control.setAttribute('aria-describedby', [...described.add(id)].join(' '));
+}

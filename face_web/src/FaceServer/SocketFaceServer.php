@@ -1,0 +1,159 @@
+<?php
+
+/**
+ * The daemon behind its socket. Every call has one connection and one deadline over connecting, sending, waiting and a
+ * second try when the daemon is busy. Whatever goes wrong is Refused or Unreachable, never a match.
+ */
+
+declare(strict_types=1);
+
+namespace FaceWeb\FaceServer;
+
+use FaceWeb\Config;
+
+final class SocketFaceServer implements FaceServer
+{
+    /** PROTOCOL.md: try again after a second or later; a queue of logins moves on in half of one. */
+    private const BUSY_PAUSE_S = 0.5;
+
+    /** Ten enrolled images, or a thousand faces, have less than 300 kB. */
+    private const MAX_REPLY_BYTES = 1 << 20;
+
+    private int $seq = 0;
+
+    /** @param string|TokenFile|null $token null where a Unix socket's mode is the guard */
+    public function __construct(
+        private readonly string $host,
+        private readonly int $port,
+        private readonly ?string $unixSocket,
+        #[\SensitiveParameter] private readonly string|TokenFile|null $token,
+        private readonly float $timeoutS,
+        private readonly int $maxReplyBytes = self::MAX_REPLY_BYTES,
+    ) {
+    }
+
+    /** As the site asks: with the web token; on a Unix socket without one. */
+    public static function forSite(Config $config): self
+    {
+        $token = $config->server->unixSocket === null ? new TokenFile($config->access->webTokenFile) : null;
+        return self::configured($config, $token);
+    }
+
+    /** As the admin's status page asks: with the operator's token, if this process may read it. */
+    public static function forOperator(Config $config): ?self
+    {
+        $token = new TokenFile($config->access->operatorTokenFile);
+        return $token->isReadable() ? self::configured($config, $token) : null;
+    }
+
+    public function ping(): bool
+    {
+        return $this->ask(Answers::isReady(...), ['cmd' => 'ping']);
+    }
+
+    public function version(): string
+    {
+        return $this->ask(static fn (Reply $reply): string => $reply->string('version'), ['cmd' => 'ping']);
+    }
+
+    /**
+     * How the daemon is; needs the operator's token.
+     *
+     * @return array<string, mixed> the keys of PROTOCOL.md's `status`
+     */
+    public function status(): array
+    {
+        return $this->ask(static fn (Reply $reply): array => $reply->fields(), ['cmd' => 'status']);
+    }
+
+    public function detect(string $image): Detection
+    {
+        return $this->ask(Answers::detection(...), ['cmd' => 'detect'], [$image]);
+    }
+
+    public function enrol(string $subject, array $images, bool $replace = false): Enrolment
+    {
+        $read = static fn (Reply $reply): Enrolment => Answers::enrolment($reply, $subject, count($images));
+        $request = ['cmd' => 'enrol', 'id' => $subject] + ($replace ? ['replace' => true] : []);
+        return $this->ask($read, $request, $images);
+    }
+
+    public function identify(array $images): ?string
+    {
+        return $this->ask(Answers::identified(...), ['cmd' => 'identify'], $images);
+    }
+
+    public function verify(string $subject, array $images): bool
+    {
+        $read = static fn (Reply $reply): bool => Answers::verified($reply, $subject);
+        return $this->ask($read, ['cmd' => 'verify', 'id' => $subject], $images);
+    }
+
+    public function remove(string $subject): bool
+    {
+        $read = static fn (Reply $reply): bool => Answers::removed($reply, $subject);
+        try {
+            return $this->ask($read, ['cmd' => 'remove', 'id' => $subject]);
+        } catch (Refused $refused) {
+            return $refused->errorCode === 'unknown_subject' ? false : throw $refused;
+        }
+    }
+
+    private static function configured(Config $config, ?TokenFile $token): self
+    {
+        $server = $config->server;
+        return new self($server->host, $server->port, $server->unixSocket, $token, $config->web->daemonTimeoutS);
+    }
+
+    /**
+     * @template T
+     * @param \Closure(Reply): T $read
+     * @param array<string, mixed> $request
+     * @param list<string> $images
+     * @return T
+     */
+    private function ask(\Closure $read, array $request, array $images = []): mixed
+    {
+        $deadline = new Deadline($this->timeoutS);
+        try {
+            try {
+                return $read($this->replyTo($request, $images, $deadline));
+            } catch (Refused $refused) {
+                if ($refused->errorCode !== 'busy' || $deadline->left() <= self::BUSY_PAUSE_S) {
+                    throw $refused;
+                }
+            }
+            usleep((int) (self::BUSY_PAUSE_S * 1e6));
+            return $read($this->replyTo($request, $images, $deadline));
+        } catch (Garbled $garbled) {
+            throw Unreachable::garbled($this->where(), $garbled->getMessage());
+        }
+    }
+
+    /**
+     * @param array<string, mixed> $request
+     * @param list<string> $images
+     */
+    private function replyTo(array $request, array $images, Deadline $deadline): Reply
+    {
+        $seq = ++$this->seq;
+        $token = $this->token instanceof TokenFile ? $this->token->read() : $this->token;
+        $envelope = ['seq' => $seq] + ($token === null ? [] : ['token' => $token]);
+        $frame = Codec::encode($request + $envelope, $images);
+        $connection = Connection::open($this->where(), $this->timeoutS, $deadline);
+        try {
+            return Codec::decode($connection->exchange($frame, new FrameDecoder($this->maxReplyBytes)), $seq);
+        } finally {
+            $connection->close();
+        }
+    }
+
+    private function where(): string
+    {
+        if ($this->unixSocket !== null) {
+            return "unix://{$this->unixSocket}";
+        }
+        $host = str_contains($this->host, ':') ? '[' . trim($this->host, '[]') . ']' : $this->host;
+        return "tcp://{$host}:{$this->port}";
+    }
+}

@@ -1,0 +1,139 @@
+<?php
+
+/**
+ * Registration: the form, the pictures, and one answer for everybody whose form and pictures are in order. It does not
+ * log in: that alone would tell a new email from one that has an account.
+ */
+
+declare(strict_types=1);
+
+namespace FaceWeb\Page;
+
+use FaceWeb\Applicant;
+use FaceWeb\Http\HttpError;
+use FaceWeb\Http\Response;
+use FaceWeb\Outcome;
+use FaceWeb\OutcomeKind;
+use FaceWeb\People\Entries;
+use FaceWeb\People\InvalidEntry;
+use FaceWeb\Security\Attempt;
+use FaceWeb\Services;
+use FaceWeb\Visit;
+
+final class RegisterPage
+{
+    /** Of the consent's text in the language files; a new wording gets a new date. */
+    public const CONSENT_VERSION = '2026-11';
+
+    public function __construct(private readonly Services $services)
+    {
+    }
+
+    public function show(Visit $visit): Response
+    {
+        $web = $this->services->config->web;
+        if ($web->registration === 'closed') {
+            return $visit->page('register_closed', [], 403);
+        }
+        return $visit->page('register', [
+            'camera' => true,
+            'invited' => $web->registration === 'invite',
+            'invite' => substr($visit->request->query['invite'] ?? '', 0, 100),
+            'frames' => $web->burstFrames,
+            'upload' => $web->uploadAccepted,
+        ]);
+    }
+
+    public function done(Visit $visit): Response
+    {
+        return $visit->page('registered');
+    }
+
+    public function register(Visit $visit): Response
+    {
+        if ($this->services->config->web->registration === 'closed') {
+            throw HttpError::notFound();
+        }
+        $burst = new Burst($this->services, $visit, Burst::REGISTER);
+        $pictures = $burst->pictures();
+        if (!$burst->hasNonce()) {
+            return $burst->nonceGone();
+        }
+        $faults = $this->faults($visit);
+        if ($faults !== []) {
+            return $burst->answer(Outcome::form($faults), '');
+        }
+        if (!$pictures->areReadable()) {
+            return $burst->unreadable($pictures);
+        }
+        // A photo file is the same bytes at every try, so where files are taken a second try is no replay.
+        $isNew = $burst->isNew($pictures) || $this->services->config->web->uploadAccepted;
+        $outcome = $isNew ? $this->limited($visit, $pictures->bytes) : Outcome::refused();
+        return $burst->answer($outcome, '/registered');
+    }
+
+    /** @param list<string> $pictures */
+    private function limited(Visit $visit, array $pictures): Outcome
+    {
+        $throttle = $this->services->throttle();
+        $attempt = Attempt::registration($visit->source);
+        $verdict = $throttle->begin($attempt);
+        ($this->services->pause)($verdict->delayMs);
+        if (!$verdict->allowed) {
+            return Outcome::wait($verdict->retryAfterS);
+        }
+        try {
+            $outcome = $this->services->registration()->register($this->applicant($visit), $pictures, $visit->source);
+        } catch (\Throwable $error) {
+            $throttle->failed($attempt);
+            throw $error;
+        }
+        match ($outcome->kind) {
+            OutcomeKind::Done => $throttle->succeeded($attempt),
+            OutcomeKind::Quality, OutcomeKind::Unavailable => $throttle->refunded($attempt),
+            default => $throttle->failed($attempt),
+        };
+        return $outcome;
+    }
+
+    private function applicant(Visit $visit): Applicant
+    {
+        $request = $visit->request;
+        $invited = $this->services->config->web->registration === 'invite';
+        return new Applicant(
+            $request->field('name'),
+            $request->field('email'),
+            $this->services->passwords()->hash($request->field('password')),
+            self::CONSENT_VERSION,
+            $invited ? $request->field('invite') : null,
+        );
+    }
+
+    /** @return array<string, string> field -> reason */
+    private function faults(Visit $visit): array
+    {
+        $request = $visit->request;
+        $faults = array_filter([
+            'name' => self::reason(fn () => Entries::name($request->field('name'))),
+            'email' => self::reason(fn () => Entries::email($request->field('email'))),
+            'password' => $this->services->passwords()->objection($request->field('password')),
+            'consent' => $request->field('consent') === '1' ? null : 'missing',
+        ]);
+        $needsInvite = $this->services->config->web->registration === 'invite';
+        if ($needsInvite && !$this->services->invites()->isUsable($request->field('invite'))) {
+            $faults['invite'] = 'unknown';
+        }
+        return $faults;
+    }
+
+    /** @param \Closure(): string $entry */
+    private static function reason(\Closure $entry): ?string
+    {
+        try {
+            $entry();
+            return null;
+        } catch (InvalidEntry $invalid) {
+            return $invalid->reason;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+<?php
+
+/**
+ * @var string $title
+ * @var string $text
+ * @var callable(string, array<string, string|int>=): string $t
+ */
+
+declare(strict_types=1);
+
+?>
+<section class="card">
+    <h1><?= e($title) ?></h1>
+    <p><?= e($text) ?></p>
+    <p class="actions"><a class="button" href="/"><?= e($t('error.home')) ?></a></p>
+</section>

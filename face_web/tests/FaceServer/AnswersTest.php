@@ -1,0 +1,153 @@
+<?php
+
+/** What a reply means to the site: golden replies, and every way in which one may be wrong. None of these is a match. */
+
+declare(strict_types=1);
+
+namespace FaceWeb\Tests\FaceServer;
+
+use FaceWeb\FaceServer\Answers;
+use FaceWeb\FaceServer\Garbled;
+use FaceWeb\FaceServer\Reply;
+use PHPUnit\Framework\TestCase;
+
+final class AnswersTest extends TestCase
+{
+    private static function golden(string $name): Reply
+    {
+        return new Reply(Vectors::one('replies', $name)['json']);
+    }
+
+    public function testPingTellsWhetherTheDaemonIsReady(): void
+    {
+        self::assertTrue(Answers::isReady(self::golden('ping')));
+        self::assertFalse(Answers::isReady(new Reply(['version' => '1', 'ready' => false])));
+    }
+
+    public function testDetectTellsTheFacesAndTheSizeOfThePicture(): void
+    {
+        $detection = Answers::detection(self::golden('detect with two faces'));
+        self::assertSame([640, 480], [$detection->width, $detection->height]);
+        self::assertCount(2, $detection->faces);
+        self::assertSame([10.25, 20.5, 110.75, 140.0], $detection->faces[0]->box);
+        self::assertSame([45.0, 105.0], $detection->faces[0]->landmarks[3]);
+        self::assertSame(0.998877, $detection->faces[0]->confidence);
+    }
+
+    public function testDetectWithoutAFaceIsNoError(): void
+    {
+        self::assertSame([], Answers::detection(self::golden('detect without a face'))->faces);
+    }
+
+    public function testWholeNumbersOfABoxAreNumbersToo(): void
+    {
+        $face = ['box' => [0, 1, 2, 3], 'landmarks' => array_fill(0, 5, [1, 2]), 'confidence' => 1];
+        $detection = Answers::detection(new Reply(['width' => 4, 'height' => 4, 'faces' => [$face]]));
+        self::assertSame([0.0, 1.0, 2.0, 3.0], $detection->faces[0]->box);
+    }
+
+    public function testEnrolTellsWhatBecameOfEachImage(): void
+    {
+        $reply = self::golden('enrol with one accepted and one refused image');
+        $enrolment = Answers::enrolment($reply, 'anna', 2);
+        self::assertSame(3, $enrolment->templates);
+        self::assertSame([17], $enrolment->templateIds());
+        [$accepted, $refused] = $enrolment->images;
+        self::assertSame([true, 17, false, null], [
+            $accepted->accepted, $accepted->templateId, $accepted->duplicate, $accepted->code,
+        ]);
+        self::assertSame([false, null, 'blurred'], [$refused->accepted, $refused->templateId, $refused->code]);
+        self::assertStringStartsWith('Hold still', (string) $refused->message);
+    }
+
+    public function testEnrolOfAnotherSubjectOrAnotherNumberOfImagesIsGarbled(): void
+    {
+        $reply = self::golden('enrol with one accepted and one refused image');
+        $this->assertGarbled(static fn () => Answers::enrolment($reply, 'berta', 2));
+        $this->assertGarbled(static fn () => Answers::enrolment($reply, 'anna', 3));
+    }
+
+    public function testEnrolOfNothingThatIsNotRefusedIsGarbled(): void
+    {
+        $fields = self::golden('enrol with one accepted and one refused image')->fields();
+        $reply = new Reply(['images' => [$fields['images'][1]]] + $fields);
+        $this->assertGarbled(static fn () => Answers::enrolment($reply, 'anna', 1));
+    }
+
+    public function testIdentifyGivesTheSubjectOfAMatchAndNullOfNone(): void
+    {
+        self::assertSame('Zoë', Answers::identified(self::golden('identify as the web token is told of a match')));
+        self::assertNull(Answers::identified(self::golden('identify as the web token is told of none')));
+        self::assertNull(Answers::identified(self::golden('identify as the operator is told of an empty gallery')));
+    }
+
+    public function testAnIntegerSubjectIsNoneOfOurs(): void
+    {
+        $reply = self::golden('identify as the operator is told of a match');
+        $this->assertGarbled(static fn () => Answers::identified($reply));
+    }
+
+    public function testVerifyIsTrueOnlyOfTheSubjectThatWasAsked(): void
+    {
+        $reply = self::golden('verify as the web token is told');
+        self::assertTrue(Answers::verified($reply, 'anna'));
+        $this->assertGarbled(static fn () => Answers::verified($reply, 'berta'));
+        self::assertFalse(Answers::verified(new Reply(['match' => false, 'id' => 'anna']), 'anna'));
+    }
+
+    public function testRemoveIsTrueOnlyOfTheSubjectThatWasAsked(): void
+    {
+        self::assertTrue(Answers::removed(self::golden('remove one'), 'anna'));
+        $this->assertGarbled(static fn () => Answers::removed(self::golden('remove one'), 'berta'));
+        $list = self::golden('remove a list with an unknown subject');
+        $this->assertGarbled(static fn () => Answers::removed($list, 'anna'));
+    }
+
+    public function testAMatchThatIsNotExactlyTrueIsNone(): void
+    {
+        foreach ([null, 1, 0, 1.0, 'true', 'yes', '', [], [true], ['match' => true]] as $value) {
+            $reply = new Reply(['match' => $value, 'id' => 'anna']);
+            $this->assertGarbled(static fn () => Answers::identified($reply));
+            $this->assertGarbled(static fn () => Answers::verified($reply, 'anna'));
+        }
+    }
+
+    public function testAMatchWithoutAnIdThatIsAStringIsNone(): void
+    {
+        foreach ([null, 1, true, 1.5, [], ['anna']] as $value) {
+            $reply = new Reply(['match' => true, 'id' => $value]);
+            $this->assertGarbled(static fn () => Answers::identified($reply));
+            $this->assertGarbled(static fn () => Answers::verified($reply, 'anna'));
+        }
+    }
+
+    public function testADetectionWithAnythingMissingOrOfAnotherTypeIsGarbled(): void
+    {
+        $face = ['box' => [0, 1, 2, 3], 'landmarks' => array_fill(0, 5, [1, 2]), 'confidence' => 1];
+        $wrongFaces = [
+            1, 'x', [], ['box' => [0, 1, 2]] + $face, ['box' => ['x1' => 0, 1, 2, 3]] + $face,
+            ['box' => ['0', 1, 2, 3]] + $face, ['landmarks' => [[1, 2]]] + $face,
+            ['landmarks' => array_fill(0, 5, [1])] + $face, ['landmarks' => array_fill(0, 5, 1)] + $face,
+            ['confidence' => '1'] + $face,
+        ];
+        foreach ($wrongFaces as $wrong) {
+            $reply = new Reply(['width' => 4, 'height' => 4, 'faces' => [$wrong]]);
+            $this->assertGarbled(static fn () => Answers::detection($reply));
+        }
+        foreach ([['faces' => 1], ['faces' => ['a' => $face]], ['width' => 4.0], ['height' => '4']] as $wrong) {
+            $reply = new Reply($wrong + ['width' => 4, 'height' => 4, 'faces' => []]);
+            $this->assertGarbled(static fn () => Answers::detection($reply));
+        }
+    }
+
+    private function assertGarbled(\Closure $read): void
+    {
+        try {
+            $got = $read();
+        } catch (Garbled $garbled) {
+            self::assertNotSame('', $garbled->getMessage());
+            return;
+        }
+        self::fail('taken for an answer: ' . var_export($got, true));
+    }
+}
