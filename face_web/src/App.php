@@ -90,7 +90,7 @@ final class App
             new Csrf($session, $web->baseUrl),
             $this->services->sources()->of($request->remoteAddress, $request->header('x-forwarded-for')),
             $this->personOf($session),
-            $web->siteName,
+            $web,
         );
     }
 

@@ -99,8 +99,8 @@ final class Console
             'invite:create' => $this->invite($this->options($arguments, ['--days'])),
             'audit:verify' => $this->verifyAudit(),
             'audit:accept' => $this->acceptAudit(),
-            'ready daemon|site' => 'whether the daemon, or the site, answers and can work: 0, else 3',
-        'config:show' => $this->showConfig(),
+            'ready' => $this->ready($arguments),
+            'config:show' => $this->showConfig(),
             default => str_starts_with($command, 'client:')
                 ? $this->services->clientCommands()->run($command, $arguments, $this->say)
                 : $this->help(self::REFUSED),

@@ -6,7 +6,8 @@
  *   $part(name, values)   another template in place, its output already HTML
  *   $group(prefix)        all texts under a prefix, for the camera's script
  *   $csrf                 the token for hidden fields and for the camera
- *   $site, $person        the site's name, who is logged in (or null)
+ *   $site, $registers      the site's name, whether it takes new accounts
+ *   $person               who is logged in, or null
  * Knows templates/ and nothing of requests.
  */
 
@@ -27,6 +28,7 @@ final class View
         private readonly string $site,
         private readonly string $csrf,
         private readonly ?Person $person = null,
+        private readonly bool $registers = false,
     ) {
     }
 
@@ -61,6 +63,7 @@ final class View
             'csrf' => $this->csrf,
             'site' => $this->site,
             'person' => $this->person,
+            'registers' => $this->registers,
         ]);
     }
 

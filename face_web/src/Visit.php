@@ -21,7 +21,7 @@ final class Visit
         public readonly Csrf $csrf,
         public readonly string $source,
         public readonly ?Person $person,
-        private readonly string $siteName,
+        private readonly WebOptions $web,
     ) {
     }
 
@@ -37,7 +37,8 @@ final class Visit
      */
     public function page(string $template, array $values = [], int $status = 200): Response
     {
-        $view = new View($this->language, $this->siteName, $this->csrf->token(), $this->person);
+        $registers = $this->web->registration !== 'closed';
+        $view = new View($this->language, $this->web->siteName, $this->csrf->token(), $this->person, $registers);
         $notice = $this->session->take('notice');
         return Response::html($view->page($template, $values + ['notice' => is_string($notice) ? $notice : null]), $status)
             ->with('Vary', 'Accept-Language, Cookie');

@@ -1,7 +1,7 @@
 <?php
 
 /**
- * @var string $registration
+ * @var bool $registers
  * @var ?\FaceWeb\People\Person $person
  * @var string $site
  * @var callable(string, array<string, string|int>=): string $t
@@ -16,7 +16,7 @@ declare(strict_types=1);
     <p class="lead"><?= e($t('home.lead')) ?></p>
     <p class="actions">
         <a class="button primary" href="/login"><?= e($t('home.login')) ?></a>
-    <?php if ($registration !== 'closed') : ?>
+    <?php if ($registers) : ?>
         <a class="button" href="/register"><?= e($t('home.register')) ?></a>
     <?php endif; ?>
     </p>

@@ -9,6 +9,7 @@
  * @var bool $camera whether the page has a camera
  * @var ?string $notice a sentence to be shown once
  * @var string $site
+ * @var bool $registers whether the site takes new accounts
  * @var string $csrf
  * @var ?\FaceWeb\People\Person $person
  * @var callable(string, array<string, string|int>=): string $t
@@ -41,7 +42,9 @@ declare(strict_types=1);
         <ul>
 <?php if ($person === null) : ?>
             <li><a href="/login"><?= e($t('nav.login')) ?></a></li>
+    <?php if ($registers) : ?>
             <li><a href="/register"><?= e($t('nav.register')) ?></a></li>
+    <?php endif; ?>
 <?php else : ?>
             <li><a href="/account"><?= e($t('nav.account')) ?></a></li>
     <?php if ($person->isAdmin()) : ?>

@@ -3,7 +3,7 @@
 /**
  * @var string $mode face, email_face or face_then_password
  * @var int $frames
- * @var string $registration
+ * @var bool $registers
  * @var string $email
  * @var ?string $error
  * @var ?\FaceWeb\Exchange\PendingRequest $waiting
@@ -47,7 +47,7 @@ declare(strict_types=1);
             'upload' => false,
             'poses' => [],
             'links' => ['#password' => $t('login.by_password')]
-                + ($registration === 'closed' ? [] : ['/register' => $t('login.register_instead')]),
+                + (!$registers ? [] : ['/register' => $t('login.register_instead')]),
         ]) ?>
     </section>
     <section class="card" aria-labelledby="by-password">
@@ -73,7 +73,7 @@ declare(strict_types=1);
             ]) ?>
             <p class="actions"><button class="primary"><?= e($t('login.submit')) ?></button></p>
         </form>
-<?php if ($registration !== 'closed') : ?>
+<?php if ($registers) : ?>
         <p><a href="/register"><?= e($t('login.no_account')) ?></a></p>
 <?php endif; ?>
     </section>

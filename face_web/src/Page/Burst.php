@@ -102,10 +102,13 @@ final class Burst
 
     private function quality(Outcome $outcome): Response
     {
-        $codes = array_values(array_unique(array_filter([...$outcome->frames, $outcome->code])));
+        // Where the daemon did not say which picture is at fault, none of them is called good.
+        $nowhere = array_filter($outcome->frames) === [];
+        $frames = $nowhere ? array_map(static fn (): string => $outcome->code, $outcome->frames) : $outcome->frames;
+        $codes = array_values(array_unique(array_filter([...$frames, $outcome->code])));
         $known = array_map(fn (string $code): string => $this->knownReason($code), $codes);
         return $this->no('quality', 'capture.quality', [
-            'frames' => $outcome->frames,
+            'frames' => $frames,
             'advice' => array_map(fn (string $code): string => $this->visit->text("camera.reason.$code"), $known),
         ]);
     }

@@ -19,8 +19,7 @@ final class HomePage
 
     public function home(Visit $visit): Response
     {
-        $web = $this->services->config->web;
-        return $visit->page('home', ['registration' => $web->registration, 'mode' => $web->loginMode]);
+        return $visit->page('home');
     }
 
     /** Says only whether logins work, nothing about why not. */

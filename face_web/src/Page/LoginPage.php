@@ -140,7 +140,6 @@ final class LoginPage
             'camera' => true,
             'mode' => $web->loginMode,
             'frames' => $web->burstFrames,
-            'registration' => $web->registration,
             'email' => $email,
             'error' => $error,
             'waiting' => $this->services->handover()->pending($visit->session),

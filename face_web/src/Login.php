@@ -1,0 +1,206 @@
+<?php
+
+/**
+ * Decides who gets in. Every path asks the throttle first and tells it how it ended; an unknown email, a locked account,
+ * a face that is off and a wrong face cost the same work and come to the same outcome. Whatever throws in here is
+ * nobody's login. Knows no page, no session and no nonce.
+ */
+
+declare(strict_types=1);
+
+namespace FaceWeb;
+
+use FaceWeb\Audit\AuditLog;
+use FaceWeb\FaceServer\FaceServer;
+use FaceWeb\FaceServer\Refused;
+use FaceWeb\FaceServer\Unreachable;
+use FaceWeb\People\Entries;
+use FaceWeb\People\InvalidEntry;
+use FaceWeb\People\People;
+use FaceWeb\People\Person;
+use FaceWeb\Security\Attempt;
+use FaceWeb\Security\Passwords;
+use FaceWeb\Security\Throttle;
+use FaceWeb\Security\Verdict;
+
+final class Login
+{
+    public const FACE = 'face';
+    public const EMAIL_FACE = 'email_face';
+    public const FACE_THEN_PASSWORD = 'face_then_password';
+
+    /** @param \Closure(int): void $pause waits for so many milliseconds */
+    public function __construct(
+        private readonly People $people,
+        private readonly FaceServer $faceServer,
+        private readonly Throttle $throttle,
+        private readonly Passwords $passwords,
+        private readonly AuditLog $audit,
+        private readonly string $mode,
+        private readonly \Closure $pause,
+    ) {
+    }
+
+    /**
+     * Done: it is the outcome's person, who may be let in, or (face_then_password) may go on to the password.
+     *
+     * @param list<string> $frames of one burst, never seen before
+     */
+    public function byFace(string $source, string $email, array $frames): Outcome
+    {
+        $claimed = $this->mode === self::FACE ? null : $this->people->byEmail($email);
+        $attempt = Attempt::face($source, $claimed?->id);
+        $verdict = $this->begin($attempt);
+        if ($verdict->retryAfterS > 0) {
+            return Outcome::wait($verdict->retryAfterS);
+        }
+        try {
+            $seen = $this->mode === self::FACE ? $this->identified($frames) : $this->verified($claimed, $frames);
+        } catch (Refused | Unreachable $error) {
+            $this->throttle->refunded($attempt);
+            return self::unusable($error, count($frames));
+        }
+        return $this->decided($attempt, $verdict, $seen, $source, $claimed);
+    }
+
+    /** The same frames were sent before: a failure like another, without asking the daemon. */
+    public function replayed(string $source, string $email): Outcome
+    {
+        $claimed = $this->mode === self::FACE ? null : $this->people->byEmail($email);
+        $attempt = Attempt::face($source, $claimed?->id);
+        $verdict = $this->begin($attempt);
+        if ($verdict->retryAfterS > 0) {
+            return Outcome::wait($verdict->retryAfterS);
+        }
+        $this->throttle->failed($attempt);
+        $this->audit->append('login_refused', $claimed?->id, $source, ['by' => 'face', 'why' => 'replay']);
+        return Outcome::refused();
+    }
+
+    /** A password alone. Where both are asked for it opens only accounts that have no face to ask for. */
+    public function byPassword(string $source, string $email, #[\SensitiveParameter] string $password): Outcome
+    {
+        return $this->checked($source, $email, $password, fn (Person $person): bool =>
+            $this->mode !== self::FACE_THEN_PASSWORD || $person->face === null);
+    }
+
+    /**
+     * The password after the face, for the email that was claimed with it.
+     *
+     * @param int|null $seen whom the camera saw; null: not the claimed one, which only now comes out
+     */
+    public function bySecond(
+        string $source,
+        string $email,
+        #[\SensitiveParameter] string $password,
+        ?int $seen,
+    ): Outcome {
+        return $this->checked($source, $email, $password, fn (Person $person): bool =>
+            $person->id === $seen && $person->hasActiveFace());
+    }
+
+    /** The password of somebody who is logged in, before an account is changed. */
+    public function confirms(string $source, Person $person, #[\SensitiveParameter] string $password): Outcome
+    {
+        return $this->checked($source, $person->email, $password, fn (Person $found): bool =>
+            $found->id === $person->id, 'confirm');
+    }
+
+    private function begin(Attempt $attempt): Verdict
+    {
+        $verdict = $this->throttle->begin($attempt);
+        ($this->pause)($verdict->delayMs);
+        return $verdict;
+    }
+
+    /** @param list<string> $frames */
+    private function identified(array $frames): ?Person
+    {
+        $subject = $this->faceServer->identify($frames);
+        return $subject === null ? null : $this->people->bySubject($subject);
+    }
+
+    /**
+     * Somebody who is not there, or has no face, is compared with a subject that nobody has: the same work.
+     *
+     * @param list<string> $frames
+     */
+    private function verified(?Person $claimed, array $frames): ?Person
+    {
+        try {
+            $subject = $claimed?->face?->subject ?? bin2hex(random_bytes(16));
+            return $this->faceServer->verify($subject, $frames) ? $claimed : null;
+        } catch (Refused $refused) {
+            return $refused->errorCode === 'unknown_subject' ? null : throw $refused;
+        }
+    }
+
+    private function decided(
+        Attempt $attempt,
+        Verdict $verdict,
+        ?Person $seen,
+        string $source,
+        ?Person $claimed,
+    ): Outcome {
+        $usable = $seen !== null && $seen->hasActiveFace() && !$this->throttle->isFaceOff($seen->id);
+        if (!$usable || !$verdict->allowed || $verdict->faceOff) {
+            $this->throttle->failed($attempt);
+            $this->audit->append('login_refused', $claimed?->id ?? $seen?->id, $source, ['by' => 'face']);
+            return Outcome::refused();
+        }
+        $this->throttle->succeeded($attempt, $seen->id);
+        return Outcome::done($seen);
+    }
+
+    private static function unusable(Refused|Unreachable $error, int $frames): Outcome
+    {
+        if ($error instanceof Refused && ($error->isForPerson() || $error->errorCode === 'image_too_large')) {
+            return Outcome::quality($error->errorCode, $error->imageCodes($frames));
+        }
+        error_log('face login: ' . $error->getMessage());
+        return Outcome::unavailable();
+    }
+
+    /** @param \Closure(Person): bool $admits */
+    private function checked(
+        string $source,
+        string $email,
+        #[\SensitiveParameter] string $password,
+        \Closure $admits,
+        string $by = 'password',
+    ): Outcome {
+        $attempt = Attempt::password($source, self::key($email));
+        $verdict = $this->begin($attempt);
+        if (!$verdict->allowed) {
+            return Outcome::wait($verdict->retryAfterS);
+        }
+        $person = $this->people->byEmail($email);
+        $fits = $this->passwords->verify($person?->passwordHash, $password);
+        if ($person === null || !$fits || !$person->isActive() || !$admits($person)) {
+            $this->throttle->failed($attempt);
+            $this->audit->append('login_refused', $person?->id, $source, ['by' => $by]);
+            return Outcome::refused();
+        }
+        $this->throttle->succeeded($attempt, $person->id);
+        return Outcome::done($this->settled($person, $password));
+    }
+
+    /** The right password clears what wrong faces have piled up, and gets a hash of today's strength. */
+    private function settled(Person $person, #[\SensitiveParameter] string $password): Person
+    {
+        $this->throttle->faceOn($person->id);
+        if ($this->passwords->needsRehash($person->passwordHash)) {
+            $this->people->renewPasswordHash($person->id, $this->passwords->hash($password));
+        }
+        return $this->people->byId($person->id) ?? throw new \RuntimeException('the account went away');
+    }
+
+    private static function key(string $email): string
+    {
+        try {
+            return Entries::email($email);
+        } catch (InvalidEntry) {
+            return mb_strtolower(substr(trim($email), 0, Entries::MAX_EMAIL), 'UTF-8');
+        }
+    }
+}

@@ -1,0 +1,153 @@
+<?php
+
+/**
+ * A face server without networks, for tests of pages: a picture says in words whom it shows. It keeps the daemon's
+ * rules (a person under one subject only, the same person in all captures) and can be told to fail before or after a
+ * step, as a daemon that is killed does.
+ */
+
+declare(strict_types=1);
+
+namespace FaceWeb\Tests\Support;
+
+use FaceWeb\FaceServer\Detection;
+use FaceWeb\FaceServer\EnrolledImage;
+use FaceWeb\FaceServer\Enrolment;
+use FaceWeb\FaceServer\Face;
+use FaceWeb\FaceServer\FaceServer;
+use FaceWeb\FaceServer\Refused;
+use FaceWeb\FaceServer\Unreachable;
+
+final class ScriptedFaceServer implements FaceServer
+{
+    /** @var array<string, string> subject -> person */
+    public array $enrolled = [];
+    /** @var list<string> commands in order */
+    public array $asked = [];
+    /** @var array<string, \Throwable> command -> what happens instead of it */
+    public array $failBefore = [];
+    /** @var array<string, \Throwable> command -> what happens once it is done */
+    public array $failAfter = [];
+    private int $templates = 0;
+
+    /** A picture's bytes: of this person, or `!code` for one that is no good. No two are the same. */
+    public static function picture(string $shows): string
+    {
+        return "\xff\xd8\xff" . bin2hex(random_bytes(8)) . "|$shows";
+    }
+
+    /** @return list<string> */
+    public static function burst(string $shows, int $count = 3): array
+    {
+        return array_map(static fn (): string => self::picture($shows), range(1, $count));
+    }
+
+    public function ping(): bool
+    {
+        return $this->step('ping', static fn (): bool => true);
+    }
+
+    public function detect(string $image): Detection
+    {
+        return $this->step('detect', static fn (): Detection => new Detection(320, 240, [
+            new Face([100.0, 60.0, 200.0, 180.0], array_fill(0, 5, [1.0, 2.0]), 0.9),
+        ]));
+    }
+
+    public function enrol(string $subject, array $images, bool $replace = false): Enrolment
+    {
+        return $this->step('enrol', function () use ($subject, $images): Enrolment {
+            $codes = array_map(self::fault(...), $images);
+            $good = array_keys($codes, null, true);
+            if ($good === []) {
+                throw Refused::because((string) $codes[0], '', ['images' => self::coded($codes)]);
+            }
+            $person = self::shown($images[$good[0]]);
+            $elsewhere = array_search($person, array_diff_key($this->enrolled, [$subject => '']), true);
+            if ($elsewhere !== false) {
+                throw Refused::because('duplicate_person');
+            }
+            if (($this->enrolled[$subject] ?? $person) !== $person) {
+                throw Refused::because('not_the_subject');
+            }
+            $this->enrolled[$subject] = $person;
+            return new Enrolment(count($good), array_map(fn (?string $code): EnrolledImage => $code === null
+                ? EnrolledImage::accepted(++$this->templates)
+                : EnrolledImage::refused($code, $code), $codes));
+        });
+    }
+
+    public function identify(array $images): ?string
+    {
+        return $this->step('identify', function () use ($images): ?string {
+            $subject = array_search($this->probe($images), $this->enrolled, true);
+            return $subject === false ? null : (string) $subject;
+        });
+    }
+
+    public function verify(string $subject, array $images): bool
+    {
+        return $this->step('verify', function () use ($subject, $images): bool {
+            $person = $this->probe($images);
+            $known = $this->enrolled[$subject] ?? throw Refused::because('unknown_subject');
+            return $known === $person;
+        });
+    }
+
+    public function remove(string $subject): bool
+    {
+        return $this->step('remove', function () use ($subject): bool {
+            $was = isset($this->enrolled[$subject]);
+            unset($this->enrolled[$subject]);
+            return $was;
+        });
+    }
+
+    public static function away(): Unreachable
+    {
+        return Unreachable::closed('the test');
+    }
+
+    private function step(string $command, \Closure $does): mixed
+    {
+        $this->asked[] = $command;
+        if (isset($this->failBefore[$command])) {
+            throw $this->failBefore[$command];
+        }
+        $answer = $does();
+        if (isset($this->failAfter[$command])) {
+            throw $this->failAfter[$command];
+        }
+        return $answer;
+    }
+
+    /** @param list<string> $images */
+    private function probe(array $images): string
+    {
+        $codes = array_map(self::fault(...), $images);
+        if (!in_array(null, $codes, true)) {
+            throw Refused::because((string) $codes[0], '', ['images' => self::coded($codes)]);
+        }
+        return self::shown($images[(int) array_search(null, $codes, true)]);
+    }
+
+    /**
+     * @param list<?string> $codes
+     * @return list<array{code?: string}>
+     */
+    private static function coded(array $codes): array
+    {
+        return array_map(static fn (?string $code): array => $code === null ? [] : ['code' => $code], $codes);
+    }
+
+    private static function fault(string $image): ?string
+    {
+        $shown = self::shown($image);
+        return str_starts_with($shown, '!') ? substr($shown, 1) : null;
+    }
+
+    private static function shown(string $image): string
+    {
+        return explode('|', $image, 2)[1] ?? '!no_face';
+    }
+}

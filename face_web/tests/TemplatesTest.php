@@ -1,0 +1,52 @@
+<?php
+
+declare(strict_types=1);
+
+namespace FaceWeb\Tests;
+
+use PHPUnit\Framework\TestCase;
+
+final class TemplatesTest extends TestCase
+{
+    /** @return iterable<string, array{string}> */
+    public function templates(): iterable
+    {
+        $directory = dirname(__DIR__) . '/templates';
+        foreach (glob("$directory/{,*/}*.php", GLOB_BRACE) as $file) {
+            yield substr($file, strlen($directory) + 1) => [(string) file_get_contents($file)];
+        }
+    }
+
+    /** @dataProvider templates */
+    public function testWhatATemplatePrintsIsEscapedOrAnotherTemplates(string $source): void
+    {
+        preg_match_all('/<\?=\s*(.*?)\?>/s', $source, $found);
+        foreach ($found[1] as $printed) {
+            self::assertMatchesRegularExpression('/\A(e\(|\$part\(|\$content\b|\\\\FaceWeb\\\\View::json\()/', $printed);
+        }
+        self::assertDoesNotMatchRegularExpression('/\b(echo|print|printf)\b\s*[\'"$(]/', $source);
+    }
+
+    /** @dataProvider templates */
+    public function testATemplateAssignsNothingAndBringsNoScriptOrStyleOfItsOwn(string $source): void
+    {
+        $code = implode('', array_map(
+            static fn ($token): string => is_array($token) && $token[0] === T_INLINE_HTML ? '' : (is_array($token) ? $token[1] : $token),
+            token_get_all($source),
+        ));
+        self::assertDoesNotMatchRegularExpression('/\$\w+(\[[^]]*\])?\s*(=(?![=>])|\+=|\.=)/', $code);
+        self::assertDoesNotMatchRegularExpression('~<style|\sstyle=|\son[a-z]+=|<script(?![^>]*(src=|application/json))~', $source);
+        self::assertDoesNotMatchRegularExpression('~(src|href|action)="(https?:)?//~', $source);
+    }
+
+    /** @dataProvider templates */
+    public function testEveryFormThatPostsHasTheToken(string $source): void
+    {
+        preg_match_all('~<form[^>]*method="post"[^>]*>(.*?)</form>~s', $source, $forms, PREG_SET_ORDER);
+        foreach ($forms as [$form, $inside]) {
+            $sentByTheCamera = preg_match('/id="(claim|captures)"/', $form) === 1;
+            self::assertTrue($sentByTheCamera || str_contains($inside, 'name="_csrf"'), $form);
+        }
+        self::assertNotSame('', $source);
+    }
+}
