@@ -55,8 +55,9 @@ def assemble_aligner(config: Config) -> Aligner:
 
 
 def assemble_embedder(config: Config) -> Embedder:
-    """The embedding network on verified weights. Raises ModelFileError, ConfigError."""
-    from face_server.vision.embedding import NetworkEmbedder
+    """The embedding network on verified weights, with its centre if it has one. Raises ModelFileError, ConfigError."""
+    from face_server.vision.centring import find_centre
+    from face_server.vision.embedding import NetworkEmbedder, fingerprint_of
     from face_server.vision.runtime import load_frozen_graph, load_tflite
 
     path, sha256 = embedding_weights(config)
@@ -64,7 +65,11 @@ def assemble_embedder(config: Config) -> Embedder:
         network = load_tflite(path)
     else:
         network = load_frozen_graph(path, FACENET_INPUT, config.alignment.image_size, FACENET_OUTPUT)
-    return NetworkEmbedder(network, sha256, assemble_aligner(config).describe())
+    alignment = assemble_aligner(config).describe()
+    centre = None
+    if config.embedding.centre:
+        centre = find_centre(config.models.path / "centres", fingerprint_of(sha256, alignment))
+    return NetworkEmbedder(network, sha256, alignment, centre)
 
 
 def embedding_weights(config: Config) -> tuple[Path, str]:

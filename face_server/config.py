@@ -124,6 +124,7 @@ class EmbeddingConfig:
         "facenet-20180408-102900", "or `mobilefacenet`, which brings its own alignment; or the path of a FaceNet .pb"
     )
     sha256: str = _option("", "sha256 of the .pb when `model` is a path")
+    centre: bool = _option(True, "take the mean of all faces away from each vector, where models/centres has one")
 
 
 @dataclass(frozen=True, slots=True)

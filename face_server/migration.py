@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder
-from face_server.config import Config, DecisionConfig, EmbeddingConfig
+from face_server.config import Config, DecisionConfig
 from face_server.errors import MigrationError, PersonError, UnknownSubject
 from face_server.models import load_manifest
 from face_server.types import FaceCrop, RgbImage, SubjectId, Template, subject_key
@@ -164,7 +164,7 @@ def _wanted(config: Config, model: str, sha256: str, gallery: Path | None) -> Co
         raise MigrationError(f"{target} and the gallery in {source} must not lie one in the other.")
     return replace(
         config,
-        embedding=EmbeddingConfig(model=model, sha256=sha256),
+        embedding=replace(config.embedding, model=model, sha256=sha256),
         gallery=replace(config.gallery, path=target),
     )
 

@@ -15,7 +15,7 @@ from face_server.evaluation.calibration import _singles, apart, calibrate, centr
 from face_server.types import FloatArray
 
 FINGERPRINT = "ab" * 32
-FACENET = "4f7f689729c16831ed20e5adb41574afcc555e2d7f8a15d132e00907dac1d325"
+FACENET = "3caab41ee061b26baf975ab82925dd8f7001d86a4f8ef8d7f65c78d20f2a00fd"
 
 
 def curve(enrolled: int, probes: int, shift: float = 0.0) -> Curve:
@@ -147,7 +147,7 @@ def test_one_curve_for_all_counts_would_be_wrong() -> None:
     """Images of real people have much in common that fusing does not average out, so several score higher."""
     shipped = read_calibration(ROOT / "models" / "calibration" / f"{FACENET[:16]}.json", FACENET)
     thresholds = [shipped.threshold(1e-3, n, m) for n, m in ((1, 1), (3, 1), (3, 3))]
-    assert thresholds == pytest.approx([0.515, 0.542, 0.578], abs=0.005)
+    assert thresholds == pytest.approx([0.469, 0.492, 0.527], abs=0.005)
     assert shipped.curve(1, 1).fmr(thresholds[2]) < 0.3 * shipped.curve(3, 3).fmr(thresholds[2])
 
 

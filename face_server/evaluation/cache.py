@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 32
 #: Sections of config.ini that change no embedding; any other, those to come included, is part of the recipe.
-_ELSEWHERE = {"source", "server", "access", "models", "gallery", "index", "decision", "log"}
+_ELSEWHERE = {"source", "server", "access", "models", "gallery", "index", "decision", "web", "database", "log"}
 
 
 def recipe(config: Config, pipeline: FacePipeline, choice: FaceChoice) -> str:

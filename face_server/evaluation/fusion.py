@@ -5,7 +5,8 @@
 For so many enrolled and so many probe images of a person: FNMR at the threshold at which the same photographs of
 different people have the stated FMR, and by how much that is less or more than the shipped fusion's, the centroid. The
 threshold is taken on the same data, so these figures compare ways; what a stated rate is worth on other people is
-`holdout`'s. Owns the ways; the daemon knows the centroid only.
+`holdout`'s. All starts from the network's vectors as they are, whatever [embedding] centre says. Owns the ways; the
+daemon knows the centroid only, of centred vectors where there is a centre.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from face_server.evaluation import study
 from face_server.evaluation.bootstrap import REPLICATES, misses, percentiles, replicated_misses
 from face_server.evaluation.calibration import centroids
 from face_server.evaluation.captures import Captures, Fuse, compare_captures, rows_of
-from face_server.evaluation.centring import centred
+from face_server.evaluation.centring import centred, uncentred
 from face_server.evaluation.commands import tell
 from face_server.evaluation.embeddings import read_image
 from face_server.evaluation.folders import People
@@ -56,6 +57,7 @@ def main() -> None:
 
 
 def _fusion(people: People, options: argparse.Namespace, config: Config) -> None:
+    config = uncentred(config)
     pipeline, embedder = assemble_pipeline(config), assemble_embedder(config)
     faces = study.faces_of(people, options, config, pipeline)
     mirrored = study.faces_of(people, options, config, mirrored_pipeline(config, pipeline, embedder))

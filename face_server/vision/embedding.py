@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from face_server.errors import Internal, ModelFileError
 from face_server.types import FloatArray
+from face_server.vision.centring import Centre
 from face_server.vision.runtime import Network
 
 #: Batch of crops, (n, size, size, 3) uint8 RGB.
@@ -57,15 +58,21 @@ class NetworkEmbedder:
 
     What tells them apart is weights and alignment, and that is what the fingerprint must tell: alignment is
     Aligner.describe() of the crops the network was trained on, and the size of a crop comes from there. The vectors
-    of a network that leaves them unnormalised, as MobileFaceNet does, are brought to length 1 here.
-    Raises ModelFileError when the network does not give one vector for one crop.
+    of a network that leaves them unnormalised, as MobileFaceNet does, are brought to length 1 here. A centre is taken
+    away after that, and what is left brought to length 1 again.
+    Raises ModelFileError when the network does not give one vector for one crop, or the centre has another dimension.
     """
 
-    def __init__(self, network: Network, weights_sha256: str, alignment: Mapping[str, Any]) -> None:
+    def __init__(
+        self, network: Network, weights_sha256: str, alignment: Mapping[str, Any], centre: Centre | None = None
+    ) -> None:
         self._network = network
         self._size = int(alignment["image_size"])
-        self.fingerprint = _fingerprint(weights_sha256, alignment)
+        self._centre = centre
+        self.fingerprint = fingerprint_of(weights_sha256, alignment, centre)
         self.dimension = self._measured_dimension()
+        if centre is not None and centre.mean.shape != (self.dimension,):
+            raise ModelFileError(f"the centre has {centre.mean.shape}, the network gives {self.dimension} components")
 
     def embed(self, crops: Crops) -> FloatArray:
         """(n, dimension) float32 unit vectors of (n, size, size, 3) uint8 RGB crops; n may be 0.
@@ -77,7 +84,8 @@ class NetworkEmbedder:
             raise ValueError(f"expected uint8 (n, {self._size}, {self._size}, 3), got {crops.dtype} {crops.shape}")
         if not len(crops):
             return np.empty((0, self.dimension), np.float32)
-        return _unit(self._network(_standardised(crops))[0])
+        vectors = _unit(self._network(_standardised(crops))[0])
+        return vectors if self._centre is None else _unit(vectors - self._centre.mean)
 
     def _measured_dimension(self) -> int:
         grey = np.full((1, self._size, self._size, 3), 128, np.uint8)
@@ -101,7 +109,8 @@ def _unit(raw: FloatArray) -> FloatArray:
     return np.asarray(raw / norms, dtype=np.float32)
 
 
-def _fingerprint(weights_sha256: str, alignment: Mapping[str, Any]) -> str:
+def fingerprint_of(weights_sha256: str, alignment: Mapping[str, Any], centre: Centre | None = None) -> str:
+    """64 hex digits that differ where vectors of the same crop or crops of the same landmarks may."""
     origin = {
         "weights": weights_sha256,
         "alignment": dict(alignment),
@@ -109,6 +118,8 @@ def _fingerprint(weights_sha256: str, alignment: Mapping[str, Any]) -> str:
         "colour": "RGB",
         "version": PREPROCESSING_VERSION,
     }
+    if centre is not None:
+        origin["centre"] = centre.sha256
     # Canonical: the same bytes in every process, whatever the order in which the settings were collected.
     text = json.dumps(origin, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -14,7 +14,7 @@ from face_server.config import load_config
 from face_server.gallery.store import TemplateStore
 from face_server.types import Quality, Template
 
-FACENET = "4f7f689729c16831ed20e5adb41574afcc555e2d7f8a15d132e00907dac1d325"
+FACENET = "3caab41ee061b26baf975ab82925dd8f7001d86a4f8ef8d7f65c78d20f2a00fd"
 QUALITY = Quality(100.0, 0.99, 50.0, 120.0, 0.0, 0.0, 0.0)
 
 
