@@ -36,11 +36,13 @@ return [
     'login.face' => 'With your face',
     'login.password' => 'With your password',
     'login.password.hint' => 'No camera, or the camera does not know you? This way is always open.',
-    'login.password.hint_second' => 'For accounts without a face. Accounts with a face need both, so begin with the camera.',
+    'login.password.hint_second' => 'For accounts without a face. Accounts with a face need both, so begin with the'
+        . ' camera.',
     'login.submit' => 'Log in',
     'login.waiting' => 'You are logging in for {name} ({host}). Afterwards you return there.',
     'login.waiting.cancel' => 'Do not return there',
-    'login.refused_password' => 'That did not work. Email and password do not belong together, or this account cannot be'
+    'login.refused_password' => 'That did not work. Email and password do not belong together, or this account'
+        . ' cannot be'
         . ' opened this way. Please check both.',
     'login.refused_both' => 'That did not work: the face or the password was not the right one. Please begin again.',
     'login.no_account' => 'No account yet? Register',
@@ -49,7 +51,8 @@ return [
     'login.email_first' => 'First your email, then look into the camera.',
 
     'login_second.title' => 'Now your password',
-    'login_second.text' => 'The pictures have been taken. Whether they were the right ones is checked together with your'
+    'login_second.text' => 'The pictures have been taken. Whether they were the right ones is checked together with'
+        . ' your'
         . ' password.',
     'login_second.submit' => 'Log in',
     'login_second.back' => 'Begin again',
@@ -60,7 +63,8 @@ return [
     'login_refused.return_address_unregistered' => 'The address that you would return to is not registered for the site'
         . ' that sent you here.',
     'login_refused.state_unfit' => 'The request of the site that sent you here has no usable state.',
-    'login_refused.response_type_unsupported' => 'The site that sent you here asks for something this login does not give.',
+    'login_refused.response_type_unsupported' => 'The site that sent you here asks for something this login does not'
+        . ' give.',
     'login_refused.advice' => 'Nobody was sent anywhere. Please tell the operator of that site.',
     'login_refused.here' => 'Log in here only',
 
@@ -74,7 +78,8 @@ return [
     'register.you' => 'About you',
     'register.camera' => 'Your face',
     'register.consent.heading' => 'Your consent',
-    'register.consent.text' => 'Your pictures are turned into templates: numbers that describe your face. The law treats'
+    'register.consent.text' => 'Your pictures are turned into templates: numbers that describe your face. The law'
+        . ' treats'
         . ' them as biometric data, so this needs your explicit consent. The templates stay on this server, serve only'
         . ' to log you in, and are passed on to nobody. The pictures themselves are not kept. You can withdraw at any'
         . ' time on your account page; your templates are deleted then, and the password still lets you in.',
@@ -85,7 +90,8 @@ return [
     'register_closed.text' => 'New accounts cannot be made here at the moment. If you have one, you can log in.',
 
     'registered.title' => 'Your registration has been received',
-    'registered.text' => 'If neither this email nor this face had an account before, yours is ready now and you can log in.',
+    'registered.text' => 'If neither this email nor this face had an account before, yours is ready now and you can'
+        . ' log in.',
     'registered.known' => 'If you have had an account already, nothing has been changed: log in as you always do. We do'
         . ' not say which of the two it is, so that nobody can find out who has an account here.',
     'registered.login' => 'Log in now',
@@ -111,9 +117,12 @@ return [
     'account.capture' => 'Capture {number}',
     'account.captures.add' => 'Add captures',
     'account.captures.add.text' => 'More captures, with glasses or in other light, help to recognise you.',
+    'captures.title' => 'Captures',
+    'captures.back' => 'Back to my account',
     'account.face.add' => 'Enrol a face',
     'account.face.remove' => 'Remove my face',
-    'account.face.remove.text' => 'This withdraws your consent. All your templates are deleted; your password still lets'
+    'account.face.remove.text' => 'This withdraws your consent. All your templates are deleted; your password still'
+        . ' lets'
         . ' you in.',
     'account.password' => 'Change password',
     'account.password.new' => 'New password',
@@ -153,10 +162,12 @@ return [
     'field.sure.missing' => 'Please tick the box if you really want to delete the account.',
     'field.sure.last_admin' => 'You are the last administrator. Make another one first.',
 
-    'capture.refused.login' => 'You were not recognised. Try again with more light and your face straight to the camera,'
+    'capture.refused.login' => 'You were not recognised. Try again with more light and your face straight to the'
+        . ' camera,'
         . ' log in with your password, or register if you have no account yet.',
     'capture.refused.register' => 'These pictures cannot be used. Please take new ones.',
-    'capture.refused.captures' => 'These pictures could not be added. They must be new and show the person whose account'
+    'capture.refused.captures' => 'These pictures could not be added. They must be new and show the person whose'
+        . ' account'
         . ' this is.',
     'capture.quality' => 'The pictures are not good enough yet.',
     'capture.wait' => 'Too many attempts from here. Please wait {seconds} seconds.',
@@ -170,12 +181,14 @@ return [
     'notice.logged_out' => 'You have signed out.',
     'notice.captures_added' => 'Your captures have been added.',
     'notice.face_removed' => 'Your face and all its templates have been removed.',
-    'notice.face_removed_later' => 'Your face is out of use at once. Its templates are deleted as soon as the recognition'
+    'notice.face_removed_later' => 'Your face is out of use at once. Its templates are deleted as soon as the'
+        . ' recognition'
         . ' service is back.',
     'notice.password_changed' => 'Your password has been changed. All other sessions have been signed out.',
     'notice.email_changed' => 'Your email has been changed.',
     'notice.deleted' => 'Your account and everything that belongs to it have been deleted.',
-    'notice.deleted_later' => 'Your account is closed. What remains of it is deleted as soon as the recognition service is'
+    'notice.deleted_later' => 'Your account is closed. What remains of it is deleted as soon as the recognition'
+        . ' service is'
         . ' back.',
     'notice.not_yourself' => 'Nobody changes their own account here; use your account page.',
     'notice.wrong_state' => 'That is not possible in the state this account is in.',
@@ -267,7 +280,8 @@ return [
     'error.title' => 'Error',
     'error.home' => 'To the first page',
     'error.bad_request.title' => 'This request cannot be understood',
-    'error.bad_request.text' => 'Something in it was missing or out of order. Please go back, reload the page and try again.',
+    'error.bad_request.text' => 'Something in it was missing or out of order. Please go back, reload the page and'
+        . ' try again.',
     'error.not_found.title' => 'There is no such page',
     'error.not_found.text' => 'The address may have been mistyped, or the page is not for you.',
     'error.method.title' => 'This address cannot be opened like that',
@@ -276,11 +290,13 @@ return [
     'error.forgery.text' => 'Nothing has been changed. Please open the page anew at {address}, check that cookies are'
         . ' allowed, and send the form again.',
     'error.too_large.title' => 'That is too much at once',
-    'error.too_large.text' => 'A file or the whole request is larger than allowed. Please send smaller or fewer pictures.',
+    'error.too_large.text' => 'A file or the whole request is larger than allowed. Please send smaller or fewer'
+        . ' pictures.',
     'error.too_many.title' => 'Too many requests',
     'error.too_many.text' => 'Please wait a moment and try again.',
     'error.internal.title' => 'Something went wrong here',
-    'error.internal.text' => 'It is not your fault, and nobody was logged in. If it happens again, give the operator this'
+    'error.internal.text' => 'It is not your fault, and nobody was logged in. If it happens again, give the operator'
+        . ' this'
         . ' number: {incident}',
     'error.unavailable.title' => 'Face recognition is not available',
     'error.unavailable.text' => 'Please try again in a minute. Logging in with your password still works.',
@@ -349,11 +365,13 @@ return [
     'camera.answer.too_large' => 'The pictures are too large.',
     'camera.answer.network' => 'The server cannot be reached. Is there a connection?',
     'camera.error.none' => 'No camera was found. Connect one and try again, or use your password.',
-    'camera.error.denied' => 'The camera is not allowed. Allow it for this site in your browser, usually by the sign beside'
+    'camera.error.denied' => 'The camera is not allowed. Allow it for this site in your browser, usually by the sign'
+        . ' beside'
         . ' the address, and try again.',
     'camera.error.in_use' => 'The camera cannot be opened; another program may be using it. Close that and try again.',
     'camera.error.unsupported' => 'This browser cannot use a camera. Please take a current one.',
-    'camera.error.insecure' => 'Browsers open the camera only over https. Ask the operator for the secure address of this'
+    'camera.error.insecure' => 'Browsers open the camera only over https. Ask the operator for the secure address of'
+        . ' this'
         . ' site.',
     'camera.error.lost' => 'The camera was disconnected. Connect it and try again.',
     'camera.error.frozen' => 'The picture of the camera does not change. Is it covered, or is it not a live camera?',

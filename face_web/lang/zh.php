@@ -106,6 +106,8 @@ return [
     'account.capture' => '画面 {number}',
     'account.captures.add' => '添加画面',
     'account.captures.add.text' => '在戴眼镜或不同光线下多录几张，有助于识别。',
+    'captures.title' => '录入画面',
+    'captures.back' => '返回我的账户',
     'account.face.add' => '录入面部',
     'account.face.remove' => '移除我的面部',
     'account.face.remove.text' => '这将撤回您的同意。您的所有模板都会被删除；您仍可用密码登录。',

@@ -12,6 +12,7 @@ namespace FaceWeb;
 
 use FaceWeb\FaceServer\Refused;
 use FaceWeb\FaceServer\Unreachable;
+use FaceWeb\Http\Access;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Request;
 use FaceWeb\Http\Response;
@@ -64,7 +65,7 @@ final class App
     {
         $route = Router::match($request->method, $request->path);
         $page = $this->services->page($route->page);
-        if ($route->access === Http\Access::Sessionless) {
+        if ($route->access === Access::Sessionless) {
             return $page->{$route->action}($request);
         }
         $elsewhere = $this->otherName($request);
@@ -124,7 +125,8 @@ final class App
         $shown = $access->needsFresh()
             ? $visit->session->fresh($this->services->config->web->freshLoginS)
             : !$access->needsAdmin() || $visit->session->confirmed();
-        return $shown ? null : $this->ask($visit, '/confirm?next=' . ($access->needsAdmin() ? 'admin' : 'account'), null);
+        $next = $access->needsAdmin() ? 'admin' : 'account';
+        return $shown ? null : $this->ask($visit, "/confirm?next=$next", null);
     }
 
     private function ask(Visit $visit, string $location, ?string $notice): Response
@@ -162,7 +164,8 @@ final class App
             ]),
         ];
         if ($request?->wantsJson() === true) {
-            $response = Response::json(['ok' => false, 'code' => $error->key, 'message' => $texts['text']], $error->status);
+            $said = ['ok' => false, 'code' => $error->key, 'message' => $texts['text']];
+            $response = Response::json($said, $error->status);
         } else {
             $view = new View($language, $this->services->config->web->siteName, '');
             $response = Response::html($view->page('error', $texts), $error->status);

@@ -76,12 +76,10 @@ final class Console
             return $this->command($arguments[0] ?? 'help', array_slice($arguments, 1));
         } catch (Unreachable $error) {
             return $this->no("The daemon cannot be reached: {$error->getMessage()}", self::UNREACHABLE);
-        } catch (Refused | EmailTaken | WrongState | AuditError | \InvalidArgumentException $error) {
+        } catch (Refused | EmailTaken | InvalidEntry | WrongState | AuditError | DatabaseError $error) {
             return $this->no($error->getMessage(), self::REFUSED);
-        } catch (InvalidEntry $error) {
-            return $this->no("The {$error->field} cannot be taken ({$error->reason}).", self::REFUSED);
-        } catch (ConfigError | DatabaseError $error) {
-            throw $error;
+        } catch (\InvalidArgumentException $error) {
+            return $this->no($error->getMessage(), self::REFUSED);
         } catch (\Throwable $error) {
             return $this->no((string) $error, self::UNCAUGHT);
         }
@@ -109,7 +107,8 @@ final class Console
 
     private function help(int $status): int
     {
-        ($this->say)('usage: php face_web/bin/console COMMAND; the configuration is $FACE_LOGIN_CONFIG, else config.ini');
+        ($this->say)('usage: php face_web/bin/console COMMAND');
+        ($this->say)('The configuration is the file that FACE_LOGIN_CONFIG names, else config.ini.');
         foreach (self::HELP + ClientCommands::HELP as $command => $what) {
             ($this->say)("  $command\n      $what");
         }
@@ -120,8 +119,10 @@ final class Console
     {
         $steps = $this->services->database()->migrate();
         $made = $this->services->audit()->prepare();
-        ($this->say)($steps === 0 ? 'The tables are up to date.' : "The tables were brought up to date in $steps steps.");
-        $made && ($this->say)("The audit log's key was made: {$this->services->config->web->auditKeyFile}");
+        ($this->say)($steps === 0 ? 'The tables are up to date.' : "The tables were brought up to date: $steps steps.");
+        if ($made) {
+            ($this->say)("The audit log's key was made: {$this->services->config->web->auditKeyFile}");
+        }
         return self::DONE;
     }
 
@@ -132,7 +133,7 @@ final class Console
             throw new \InvalidArgumentException('reconcile takes nothing but --all.');
         }
         $cleared = $this->services->reconciliation()->run($arguments === []);
-        ($this->say)($cleared === 0 ? 'Nothing was left half-made.' : "$cleared half-made accounts or faces were cleared.");
+        ($this->say)($cleared === 0 ? 'Nothing was left half-made.' : "Half-made and cleared: $cleared.");
         return self::DONE;
     }
 
@@ -183,7 +184,8 @@ final class Console
         foreach ([...$report->notes, ...$report->problems] as $line) {
             ($this->say)($line);
         }
-        ($this->say)($report->ok ? "The audit log is in order: $report->lines lines." : 'The audit log is NOT in order.');
+        $verdict = $report->ok ? "is in order: $report->lines lines." : 'is NOT in order.';
+        ($this->say)("The audit log $verdict");
         return $report->ok ? self::DONE : self::FOUND;
     }
 
@@ -257,7 +259,8 @@ final class Console
         $options = [];
         foreach (array_chunk($arguments, 2) as $pair) {
             if (count($pair) !== 2 || !in_array($pair[0], $known, true) || isset($options[$pair[0]])) {
-                throw new \InvalidArgumentException("'$pair[0]' is no option with a value; use " . implode(', ', $known));
+                $use = implode(', ', $known);
+                throw new \InvalidArgumentException("'$pair[0]' is no option with a value; use $use");
             }
             $options[$pair[0]] = $pair[1];
         }

@@ -1,9 +1,9 @@
 <?php
 
 /**
- * Decides who gets in. Every path asks the throttle first and tells it how it ended; an unknown email, a locked account,
- * a face that is off and a wrong face cost the same work and come to the same outcome. Whatever throws in here is
- * nobody's login. Knows no page, no session and no nonce.
+ * Decides who gets in. Every path asks the throttle first and tells it how it ended; an unknown email, a locked
+ * account, a face that is off and a wrong face cost the same work and come to the same outcome. Whatever throws in here
+ * is nobody's login. Knows no page, no session and no nonce.
  */
 
 declare(strict_types=1);

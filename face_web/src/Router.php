@@ -46,6 +46,7 @@ final class Router
             new Route('GET', '/registered', RegisterPage::class, 'done'),
 
             new Route('GET', '/account', AccountPage::class, 'show', Access::Person),
+            new Route('GET', '/account/captures', AccountPage::class, 'captures', Access::Fresh),
             new Route('POST', '/account/captures', AccountPage::class, 'addCaptures', Access::Fresh),
             new Route('POST', '/account/face/remove', AccountPage::class, 'removeFace', Access::Fresh),
             new Route('POST', '/account/password', AccountPage::class, 'changePassword', Access::Fresh),

@@ -107,7 +107,8 @@ final class Session
     public function belongsTo(Person $person): bool
     {
         $login = $this->current();
-        return $login !== null && $login['user_id'] === $person->id && $login['sessions_from'] === $person->sessionsFrom;
+        return $login !== null && $login['user_id'] === $person->id
+            && $login['sessions_from'] === $person->sessionsFrom;
     }
 
     public function authTime(): int

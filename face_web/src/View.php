@@ -17,11 +17,10 @@ namespace FaceWeb;
 
 use FaceWeb\People\Person;
 
-require_once __DIR__ . '/escape.php';
-
 final class View
 {
     private const DIRECTORY = __DIR__ . '/../templates';
+    private const NARROW = ['confirm', 'error', 'login_refused', 'login_second', 'register_closed', 'registered'];
 
     public function __construct(
         private readonly Language $language,
@@ -44,6 +43,7 @@ final class View
             'language' => $this->language->tag(),
             'title' => $values['title'] ?? $this->language->text(strtr("$template.title", '/', '_')),
             'camera' => $values['camera'] ?? false,
+            'width' => in_array($template, self::NARROW, true) ? 'narrow' : '',
             'notice' => $values['notice'] ?? null,
             'content' => $this->part($template, $values),
         ]);
@@ -81,6 +81,7 @@ final class View
     /** @param array<string, mixed> $values */
     private static function output(string $file, array $values): string
     {
+        require_once __DIR__ . '/escape.php';
         extract($values, EXTR_SKIP);
         ob_start();
         try {

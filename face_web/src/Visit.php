@@ -31,20 +31,17 @@ final class Visit
         return $this->person ?? throw new \LogicException('the route lets anybody in');
     }
 
-    /**
-     * @param array<string, mixed> $values
-     * @param string|null $noticed a text's key, shown above the page
-     */
+    /** @param array<string, mixed> $values */
     public function page(string $template, array $values = [], int $status = 200): Response
     {
         $registers = $this->web->registration !== 'closed';
         $view = new View($this->language, $this->web->siteName, $this->csrf->token(), $this->person, $registers);
         $notice = $this->session->take('notice');
-        return Response::html($view->page($template, $values + ['notice' => is_string($notice) ? $notice : null]), $status)
-            ->with('Vary', 'Accept-Language, Cookie');
+        $page = $view->page($template, $values + ['notice' => is_string($notice) ? $notice : null]);
+        return Response::html($page, $status)->with('Vary', 'Accept-Language, Cookie');
     }
 
-    /** Tells the next page to say this. */
+    /** @param string|null $notice key of a text that the next page shows, once */
     public function redirect(string $location, ?string $notice = null): Response
     {
         if ($notice !== null) {

@@ -2,7 +2,6 @@
 
 /**
  * @var bool $fresh whether the password was given within the last minutes
- * @var int $frames
  * @var list<\FaceWeb\People\Capture> $captures
  * @var string $faceState key below account.face
  * @var list<array{at: int, what: string, source: string}> $events
@@ -56,6 +55,10 @@ declare(strict_types=1);
             </ol>
         </details>
 <?php endif; ?>
+<?php if ($fresh) : ?>
+        <p class="actions"><a class="button" href="/account/captures"><?=
+            e($t($person->face === null ? 'account.face.add' : 'account.captures.add')) ?></a></p>
+<?php endif; ?>
 <?php if ($fresh && $person->face !== null) : ?>
         <details>
             <summary><?= e($t('account.face.remove')) ?></summary>
@@ -69,27 +72,6 @@ declare(strict_types=1);
     </section>
 </div>
 <?php if ($fresh) : ?>
-<section class="card" aria-labelledby="add">
-    <?php if ($person->face === null) : ?>
-    <h2 id="add"><?= e($t('account.face.add')) ?></h2>
-    <form id="captures" method="post" action="/account/captures">
-        <?= $part('consent') ?>
-    </form>
-    <?php else : ?>
-    <h2 id="add"><?= e($t('account.captures.add')) ?></h2>
-    <p><?= e($t('account.captures.add.text')) ?></p>
-    <form id="captures" method="post" action="/account/captures"></form>
-    <?php endif; ?>
-    <?= $part('camera', [
-        'purpose' => 'captures',
-        'action' => '/account/captures',
-        'frames' => $frames,
-        'form' => '#captures',
-        'upload' => false,
-        'poses' => $person->face === null ? ['straight', 'left', 'right'] : ['straight'],
-        'links' => [],
-    ]) ?>
-</section>
 <div class="columns even">
     <section class="card" aria-labelledby="change-password">
         <h2 id="change-password"><?= e($t('account.password')) ?></h2>

@@ -7,6 +7,7 @@
  * @var string $title
  * @var string $content HTML of the page's template
  * @var bool $camera whether the page has a camera
+ * @var string $width narrow, or nothing
  * @var ?string $notice a sentence to be shown once
  * @var string $site
  * @var bool $registers whether the site takes new accounts
@@ -60,9 +61,9 @@ declare(strict_types=1);
         </ul>
     </nav>
 </header>
-<main id="main" tabindex="-1">
+<main id="main" tabindex="-1" class="<?= e($width) ?>">
 <?php if ($notice !== null) : ?>
-    <p class="notice success" role="status"><?= e($notice) ?></p>
+    <p class="notice" role="status"><?= e($notice) ?></p>
 <?php endif; ?>
 <?= $content ?>
 </main>

@@ -25,10 +25,12 @@ final class LanguageTest extends TestCase
     public function testEveryTextThatTheSiteNamesIsThere(): void
     {
         $known = Language::named('en');
-        $files = [...glob(dirname(__DIR__) . '/{templates,templates/admin,src,src/Page,public}/*.{php,js}', GLOB_BRACE)];
+        $folders = dirname(__DIR__) . '/{templates,templates/admin,src,src/Page,public}';
+        $files = (array) glob("$folders/*.{php,js}", GLOB_BRACE);
         $named = 0;
         foreach ($files as $file) {
-            $pattern = "~(?:t\\(|text\\(|redirect\\([^,()]+, |no\\('[a-z]+', )'([a-z_]+(?:\\.[a-z_0-9]+)+)'~";
+            $calls = "(?:(?<![a-z_])t\\(|(?<![a-z_])text\\(|redirect\\([^,()]+, |no\\('[a-z]+', )";
+            $pattern = "~$calls'([a-z_]+(?:\\.[a-z_0-9]+)+)'~";
             preg_match_all($pattern, (string) file_get_contents($file), $found);
             foreach ($found[1] as $key) {
                 self::assertTrue($known->has($key), "$file: $key");

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * The pictures of a request: how many, how large, and whether their first bytes are those of a picture at all. All of it
- * before anything is asked of the daemon, which looks closer.
+ * The pictures of a request: how many, how large, and whether their first bytes are those of a picture at all. All of
+ * it before anything is asked of the daemon, which looks closer.
  */
 
 declare(strict_types=1);

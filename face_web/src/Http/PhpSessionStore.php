@@ -1,7 +1,8 @@
 <?php
 
 /**
- * PHP's own file sessions, with every setting that matters set here and not left to a php.ini. Begins with the first use.
+ * PHP's own file sessions, with every setting that matters set here and not left to a php.ini. Begins with the first
+ * use.
  */
 
 declare(strict_types=1);

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * A request as it arrived, sizes checked. The only place that reads PHP's superglobals. Values of the form and the query
- * are strings or nothing: what PHP turned into arrays is dropped. Knows no session.
+ * A request as it arrived, sizes checked. The only place that reads PHP's superglobals. Values of the form and the
+ * query are strings or nothing: what PHP turned into arrays is dropped. Knows no session.
  */
 
 declare(strict_types=1);
@@ -57,17 +57,6 @@ final class Request
     public function field(string $name): string
     {
         return $this->form[$name] ?? '';
-    }
-
-    /** A field without blanks at its ends and without control characters, normalised where PHP can. */
-    public function line(string $name): string
-    {
-        $value = $this->field($name);
-        if (!mb_check_encoding($value, 'UTF-8')) {
-            return '';
-        }
-        $value = trim((string) preg_replace('/[\p{Cc}\p{Cf}\p{Z}]+/u', ' ', $value));
-        return class_exists(\Normalizer::class) ? (\Normalizer::normalize($value) ?: '') : $value;
     }
 
     /** @return list<Upload> */
@@ -151,9 +140,10 @@ final class Request
     private static function uploads(array $file): array
     {
         $uploads = array_map(
-            static fn (mixed $path, mixed $size, mixed $error): ?Upload => is_string($path) && $error !== UPLOAD_ERR_NO_FILE
-                ? Upload::received($path, (int) $size, (int) $error)
-                : null,
+            static fn (mixed $path, mixed $size, mixed $error): ?Upload =>
+                is_string($path) && $error !== UPLOAD_ERR_NO_FILE
+                    ? Upload::received($path, (int) $size, (int) $error)
+                    : null,
             (array) $file['tmp_name'],
             (array) $file['size'],
             (array) $file['error'],

@@ -27,6 +27,12 @@ final class AccountPage
         return $this->page($visit);
     }
 
+    /** A page of its own: the camera starts where somebody wants it to. */
+    public function captures(Visit $visit): Response
+    {
+        return $visit->page('captures', ['camera' => true, 'frames' => $this->services->config->web->burstFrames]);
+    }
+
     public function addCaptures(Visit $visit): Response
     {
         $burst = new Burst($this->services, $visit, Burst::CAPTURES);
@@ -122,9 +128,7 @@ final class AccountPage
         $web = $this->services->config->web;
         $fresh = $visit->session->fresh($web->freshLoginS);
         return $visit->page('account', [
-            'camera' => $fresh,
             'fresh' => $fresh,
-            'frames' => $web->burstFrames,
             'captures' => $this->services->people()->captures($person->id),
             'faceState' => (new Listed($person, $this->services->throttle()->isFaceOff($person->id)))->faceState(),
             'events' => $this->events($visit),

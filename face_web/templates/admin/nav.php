@@ -11,7 +11,7 @@ declare(strict_types=1);
 <nav class="site-nav" aria-label="<?= e($t('admin.nav')) ?>">
     <ul>
 <?php foreach (['people' => '/admin', 'audit' => '/admin/audit', 'status' => '/admin/status'] as $name => $address) : ?>
-        <li><a href="<?= e($address) ?>"<?php if ($name === $here) : ?> aria-current="page"<?php endif; ?>><?=
+        <li><a href="<?= e($address) ?>" aria-current="<?= e($name === $here ? 'page' : 'false') ?>"><?=
             e($t("admin.nav.$name")) ?></a></li>
 <?php endforeach; ?>
     </ul>

@@ -7,7 +7,9 @@ namespace FaceWeb\Tests\Http;
 use FaceWeb\App;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Request;
+use FaceWeb\Http\Route;
 use FaceWeb\Router;
+use FaceWeb\Tests\Support\ScriptedFaceServer;
 use FaceWeb\Tests\Support\SiteCase;
 
 final class AppTest extends SiteCase
@@ -28,8 +30,9 @@ final class AppTest extends SiteCase
                 self::assertStringContainsString('Your form has expired', $answer->body);
             }
         }
-        $open = array_filter(Router::routes(), static fn ($route) => $route->method === 'POST' && !$route->needsToken());
-        self::assertSame(['/exchange'], array_values(array_map(static fn ($route) => $route->pattern, $open)));
+        $isOpen = static fn (Route $route): bool => $route->method === 'POST' && !$route->needsToken();
+        $open = array_values(array_filter(Router::routes(), $isOpen));
+        self::assertSame(['/exchange'], array_map(static fn (Route $route): string => $route->pattern, $open));
     }
 
     /** @dataProvider foreignHeaders */
@@ -78,7 +81,8 @@ final class AppTest extends SiteCase
         self::assertSame(500, $answer->status);
         self::assertSame(1, preg_match('/number: ([0-9a-f]{12})/', $answer->body, $found));
         self::assertStringNotContainsString('login_nonce', $answer->body);
-        self::assertStringContainsString("incident $found[1]", (string) file_get_contents("$this->directory/error.log"));
+        $log = (string) file_get_contents("$this->directory/error.log");
+        self::assertStringContainsString("incident $found[1]", $log);
         $json = $this->json($this->post('/capture', $form, [], ['accept' => 'application/json']));
         self::assertSame([false, 'internal'], [$json['ok'], $json['code']]);
     }
@@ -124,7 +128,7 @@ final class AppTest extends SiteCase
     public function testHealthSaysWhetherLoginsWork(): void
     {
         self::assertSame('{"ok":true}', $this->get('/healthz')->body);
-        $this->daemon->failBefore['ping'] = \FaceWeb\Tests\Support\ScriptedFaceServer::away();
+        $this->daemon->failBefore['ping'] = ScriptedFaceServer::away();
         self::assertSame(503, $this->get('/healthz')->status);
     }
 }

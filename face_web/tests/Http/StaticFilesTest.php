@@ -16,7 +16,8 @@ final class StaticFilesTest extends TestCase
     {
         $this->directory = sys_get_temp_dir() . '/static-' . bin2hex(random_bytes(8));
         mkdir("$this->directory/public/vendor", 0700, true);
-        foreach (['public/a.css', 'public/index.php', 'public/vendor/m.bin', 'public/.hidden.css', 'secret.css'] as $name) {
+        $names = ['public/a.css', 'public/index.php', 'public/vendor/m.bin', 'public/.hidden.css', 'secret.css'];
+        foreach ($names as $name) {
             file_put_contents("$this->directory/$name", $name);
         }
         symlink("$this->directory/secret.css", "$this->directory/public/link.css");

@@ -20,6 +20,7 @@ final class AccountPageTest extends SiteCase
             self::assertSame('/confirm?next=account', $this->post("/account/$action")->headers['Location']);
         }
         self::assertSame('confirm', $this->captures('ada')['code']);
+        self::assertSame('/confirm?next=account', $this->get('/account/captures')->headers['Location']);
         self::assertStringContainsString('href="/confirm"', $this->get('/account')->body);
         self::assertEquals($ada, $this->people()->byId($ada->id));
     }
@@ -35,6 +36,7 @@ final class AccountPageTest extends SiteCase
         self::assertSame('/account', $right->headers['Location']);
         self::assertNotSame($before, $this->cookie);
         self::assertStringContainsString('action="/account/delete"', $this->get('/account')->body);
+        self::assertStringContainsString('data-purpose="captures"', $this->get('/account/captures')->body);
         $this->clock->advance(300);
         self::assertStringNotContainsString('action="/account/delete"', $this->get('/account')->body);
     }

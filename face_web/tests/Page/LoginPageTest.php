@@ -192,7 +192,8 @@ final class LoginPageTest extends SiteCase
         $this->configure('login_mode = face_then_password');
         $this->person('ada@example.org', 'ada');
         $expected = ['ok' => true, 'location' => '/login/second'];
-        foreach (['eve@example.org' => 'ada', 'ada@example.org' => 'eve', 'bob@example.org' => 'eve'] as $email => $face) {
+        $tries = ['eve@example.org' => 'ada', 'ada@example.org' => 'eve', 'bob@example.org' => 'eve'];
+        foreach ($tries as $email => $face) {
             $this->newBrowser();
             self::assertSame($expected, $this->face($face, $email));
             self::assertFalse($this->isIn());

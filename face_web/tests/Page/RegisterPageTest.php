@@ -139,7 +139,8 @@ final class RegisterPageTest extends SiteCase
         $invite = $this->services->invites()->create(null, 3600);
         self::assertSame('quality', $this->register('ada@example.org', '!no_face', ['invite' => $invite])['code']);
         self::assertSame(self::RECEIVED, $this->register('ada@example.org', 'ada', ['invite' => $invite]));
-        self::assertSame(['invite'], array_keys($this->register('b@example.org', 'b', ['invite' => $invite])['fields']));
+        $again = $this->register('b@example.org', 'b', ['invite' => $invite]);
+        self::assertSame(['invite'], array_keys($again['fields']));
     }
 
     public function testAClosedRegistrationHasNoForm(): void

@@ -28,7 +28,7 @@ final class ScriptedFaceServer implements FaceServer
     public array $failBefore = [];
     /** @var array<string, \Throwable> command -> what happens once it is done */
     public array $failAfter = [];
-    private int $templates = 0;
+    private int $templates = 100;
 
     /** A picture's bytes: of this person, or `!code` for one that is no good. No two are the same. */
     public static function picture(string $shows): string

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * A whole site for a test: real database, real throttle, nonces, passwords and audit log; only the daemon, the clock and
- * the browser's end of the session are stand-ins.
+ * A whole site for a test: real database, real throttle, nonces, passwords and audit log; only the daemon, the clock
+ * and the browser's end of the session are stand-ins.
  */
 
 declare(strict_types=1);
