@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from face_server.assembly import assemble_pipeline
+from face_server.assembly import assemble_calibration, assemble_pipeline
 from face_server.config import Config, load_config
 from face_server.errors import PersonError
 from face_server.evaluation import degrading
@@ -29,8 +29,8 @@ from face_server.vision import imaging, lighting, quality
 from face_server.vision.pipeline import FacePipeline, Purpose
 from face_server.vision.quality import Limits
 
-#: FaceNet's cosine at FMR 1e-4 on lfw-dev.
-_THRESHOLD = 0.603
+#: What counts as a match where none is given: the score of this rate by the network's calibration.
+_FMR = 1e-4
 
 #: Mean greys of the darkened copies: dim, and so dark that one cannot read.
 _DARK_MEANS = (30, 18)
@@ -69,13 +69,21 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("config.ini"))
     parser.add_argument("--people", type=int, default=0, help="so many people only; 0 takes all")
     parser.add_argument("--copies", type=int, default=150, help="people of whom worse copies are made")
-    parser.add_argument("--threshold", type=float, default=_THRESHOLD, help="cosine similarity of a match")
+    parser.add_argument("--threshold", type=float, help="cosine similarity of a match (else of FMR 1e-4)")
     options = parser.parse_args()
     config = load_config(options.config)
-    study = Study(assemble_pipeline(config), config, options.threshold)
+    pipeline = assemble_pipeline(config)
+    study = Study(pipeline, config, options.threshold or _threshold(config, pipeline))
     study.acquire(_photographs(options.images, options.people))
     for lines in (study.natural(), study.degraded(options.copies), study.dark(options.copies)):
         sys.stdout.write("".join(f"{line}\n" for line in (*lines, "")))
+
+
+def _threshold(config: Config, pipeline: FacePipeline) -> float:
+    calibration = assemble_calibration(config, pipeline.fingerprint)
+    if calibration is None:
+        raise SystemExit("there is no calibration for this network: state a --threshold")
+    return calibration.threshold(_FMR, 1, 1)
 
 
 class Study:
