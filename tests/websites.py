@@ -23,6 +23,8 @@ from daemons import ROOT, Daemon
 
 #: A loaded machine is no failure.
 PATIENCE_S = 120
+#: What scripts/serve starts PHP with.
+PHP = ("-q", "-c", "face_web/php.ini")
 
 
 @dataclass
@@ -45,10 +47,17 @@ class Website:
 
     def console(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run `php bin/console` on this site."""
-        command = ["php", str(ROOT / "face_web" / "bin" / "console"), *arguments]
+        command = ["php", *PHP, "face_web/bin/console", *arguments]
         environment = {**os.environ, "FACE_LOGIN_CONFIG": str(self.config_path)}
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False, input=typed
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            input=typed,
         )
 
     def rows(self, sql: str) -> list[list[str]]:
@@ -93,9 +102,17 @@ class Website:
 
 
 def start_website(
-    directory: Path, daemon: Daemon, web: str = "", other: str = "", name: str = "site", mariadb: str | None = None
+    directory: Path,
+    daemon: Daemon,
+    web: str = "",
+    name: str = "site",
+    mariadb: str | None = None,
+    root: Path = ROOT,
 ) -> Website:
-    """Serve face_web with these settings; of one directory several may run, which then share their database."""
+    """Serve face_web with these settings of [web]; of one directory several may run, which then share their database.
+
+    root: the directory in which face_web lies.
+    """
     port = free_port()
     directory.mkdir(parents=True, exist_ok=True)
     config_path = directory / f"{name}.ini"
@@ -107,18 +124,16 @@ def start_website(
         f"[web]\nport = {port}\ndaemon_timeout_s = 60\n{web}\n"
         + ("" if "base_url" in web else f"base_url = {base_url}\n")
         + (_mariadb_settings(mariadb, directory) if mariadb else "")
-        + other
     )
     environment = {**os.environ, "FACE_LOGIN_CONFIG": str(config_path), "PHP_CLI_SERVER_WORKERS": "6"}
-    migrated = subprocess.run(
-        ["php", str(ROOT / "face_web" / "bin" / "console"), "migrate"], env=environment, capture_output=True, text=True
-    )
+    command = ["php", *PHP, "face_web/bin/console", "migrate"]
+    migrated = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if migrated.returncode:
         raise RuntimeError(f"the database was not made: {migrated.stdout}{migrated.stderr}")
     with config_path.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(
-            ["php", *PHP_SETTINGS, "-S", f"127.0.0.1:{port}", "-t", "face_web/public", "face_web/router.php"],
-            cwd=ROOT,
+            ["php", *PHP, "-S", f"127.0.0.1:{port}", "-t", "face_web/public", "face_web/router.php"],
+            cwd=root,
             env=environment,
             stdout=log,
             stderr=log,
@@ -135,10 +150,6 @@ def php_is_there() -> bool:
         return False
     done = subprocess.run(["php", "-m"], capture_output=True, text=True, check=False)
     return {"pdo_sqlite", "mbstring"} <= set(done.stdout.lower().split())
-
-
-#: What scripts/serve starts PHP with.
-PHP_SETTINGS: tuple[str, ...] = ()
 
 
 def free_port() -> int:
@@ -171,9 +182,7 @@ def _sqlite(path: Path, sql: str) -> list[list[str]]:
 def mariadb(sql: str, database: str = "") -> list[list[str]]:
     """One statement on this machine's MariaDB as its administrator."""
     command = ["mariadb", "--batch", "--skip-column-names", "--default-character-set=utf8mb4", database]
-    done = subprocess.run(
-        command, input=sql, capture_output=True, text=True, timeout=PATIENCE_S, check=True
-    )
+    done = subprocess.run(command, input=sql, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
@@ -189,13 +198,13 @@ def fresh_mariadb() -> Iterator[str]:
     """A database with a user of the same name, dropped afterwards."""
     name = f"face_e2e_{secrets.token_hex(4)}"
     mariadb(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-    mariadb(f"CREATE USER {name}@localhost IDENTIFIED BY '{name}-password'")
-    mariadb(f"GRANT ALL ON {name}.* TO {name}@localhost")
+    mariadb(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{name}-password'")
+    mariadb(f"GRANT ALL ON {name}.* TO {name}@'127.0.0.1'")
     try:
         yield name
     finally:
         mariadb(f"DROP DATABASE {name}")
-        mariadb(f"DROP USER {name}@localhost")
+        mariadb(f"DROP USER {name}@'127.0.0.1'")
 
 
 def _mariadb_settings(name: str, directory: Path) -> str:
@@ -290,7 +299,8 @@ class Visitor:
         if token:
             fields.setdefault("_csrf", token)
         kind, body = multipart(fields, files) if files is not None else _urlencoded(fields)
-        sent = {"Content-Type": kind, "Origin": self.site.base_url, "Accept": "application/json, text/html"}
+        accepted = "text/html" if files is None else "application/json"
+        sent = {"Content-Type": kind, "Origin": self.site.base_url, "Accept": accepted}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         return self.request("POST", path, body, sent)
 
@@ -336,9 +346,7 @@ def jpegs(frames: Sequence[bytes]) -> list[tuple[str, str, str, bytes]]:
     return [("frames[]", f"frame{number}.jpg", "image/jpeg", frame) for number, frame in enumerate(frames)]
 
 
-def multipart(
-    fields: Mapping[str, str], files: Sequence[tuple[str, str, str, bytes]]
-) -> tuple[str, bytes]:
+def multipart(fields: Mapping[str, str], files: Sequence[tuple[str, str, str, bytes]]) -> tuple[str, bytes]:
     """Content type and body of a form with files."""
     mark = secrets.token_hex(16)
     parts = [
@@ -346,7 +354,8 @@ def multipart(
         for name, value in fields.items()
     ]
     for name, file, kind, data in files:
-        head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\nContent-Type: {kind}\r\n\r\n'
+        disposition = f'Content-Disposition: form-data; name="{name}"; filename="{file}"'
+        head = f"--{mark}\r\n{disposition}\r\nContent-Type: {kind}\r\n\r\n"
         parts.append(head.encode() + data + b"\r\n")
     return f"multipart/form-data; boundary={mark}", b"".join([*parts, f"--{mark}--\r\n".encode()])
 
