@@ -92,7 +92,7 @@ def test_identify_as_json_with_a_limit(daemon: Daemon, sample_photos: Path) -> N
 def test_verify_tells_match_and_no_match(daemon: Daemon, sample_photos: Path) -> None:
     same = daemon.command("verify", OBAMA, sample_photos / "obama2.jpg")
     assert same.returncode == 0 and same.stdout.startswith("match: score 0.")
-    assert "threshold 0.6035" in same.stdout
+    assert "threshold 0.5675" in same.stdout
     other = daemon.command("verify", BIDEN, sample_photos / "obama2.jpg")
     assert other.returncode == 1 and other.stdout.startswith("no match: score ")
 
@@ -100,7 +100,7 @@ def test_verify_tells_match_and_no_match(daemon: Daemon, sample_photos: Path) ->
 def test_verify_as_json(daemon: Daemon, sample_photos: Path) -> None:
     done = daemon.command("verify", BIDEN, sample_photos / "obama2.jpg", "--json")
     reply = told(done)
-    assert (done.returncode, reply["ok"], reply["match"], reply["threshold"]) == (1, True, False, 0.6035)
+    assert (done.returncode, reply["ok"], reply["match"], reply["threshold"]) == (1, True, False, 0.5675)
     assert reply["score"] < 0.6
 
 
@@ -258,7 +258,7 @@ def test_status_shows_gallery_index_model_and_threshold(daemon: Daemon) -> None:
     rows = {line[:13].strip(): line[13:] for line in done.stdout.splitlines()}
     assert list(rows) == ["version", "load", "model", "gallery", "index", "verify", "identify", "calibration"]
     assert rows["gallery"] == "2 subjects, 2 templates"
-    assert rows["verify"] == "threshold 0.6035 for FMR 0.0001"
+    assert rows["verify"] == "threshold 0.5675 for FMR 0.0001"
     assert rows["identify"].endswith(" for FPIR 0.01 at this size")
     assert rows["calibration"].startswith("2,717 photographs of 1,383 people")
     assert rows["model"].startswith("facenet-20180408-102900, 512-D, fingerprint ")

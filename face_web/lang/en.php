@@ -260,6 +260,7 @@ return [
     'event.login_refused' => 'Login refused',
     'event.logout' => 'Signed out',
     'event.confirmed' => 'Password confirmed',
+    'event.face_checked' => 'Face shown, the password to follow',
     'event.face_added' => 'Face enrolled',
     'event.face_removed' => 'Face removed',
     'event.face_disabled' => 'Face switched off',
@@ -275,6 +276,7 @@ return [
     'event.admin_invited' => 'Invitation made',
     'event.code_issued' => 'Handed on to another site',
     'event.code_exchanged' => 'Confirmed to another site',
+    'event.code_refused' => 'Confirmation to another site refused',
     'event.reconciled' => 'Cleared after an interruption',
 
     'error.title' => 'Error',

@@ -239,6 +239,7 @@ return [
     'event.login_refused' => '登录被拒绝',
     'event.logout' => '退出登录',
     'event.confirmed' => '用密码确认',
+    'event.face_checked' => '已拍摄面部，等待密码',
     'event.face_added' => '录入面部',
     'event.face_removed' => '移除面部',
     'event.face_disabled' => '面部被停用',
@@ -254,6 +255,7 @@ return [
     'event.admin_invited' => '生成邀请码',
     'event.code_issued' => '转交给另一网站',
     'event.code_exchanged' => '向另一网站确认',
+    'event.code_refused' => '向另一网站的确认被拒绝',
     'event.reconciled' => '中断后的清理',
 
     'error.title' => '错误',

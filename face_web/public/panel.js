@@ -126,7 +126,8 @@ export class Panel {
         this.#part('message').textContent = sentence;
         this.#section.querySelectorAll('[data-ways]').forEach((list) => { list.hidden = !ways; });
         box.hidden = false;
-        if (focus) {
+        // Whoever is typing (a password, say) is told, and not torn away.
+        if (focus && !document.activeElement?.matches('input, textarea, select')) {
             box.focus();
         } else {
             this.#speech.say(sentence);

@@ -21,6 +21,7 @@ use FaceWeb\People\InvalidEntry;
 use FaceWeb\People\People;
 use FaceWeb\People\Person;
 use FaceWeb\People\Status;
+use FaceWeb\People\WrongState;
 use FaceWeb\Security\Passwords;
 use FaceWeb\Security\Throttle;
 
@@ -29,6 +30,7 @@ final class Account
     private readonly Enroller $enroller;
 
     public function __construct(
+        private readonly Database $database,
         private readonly People $people,
         private readonly FaceServer $faceServer,
         private readonly Reconciliation $reconciliation,
@@ -53,7 +55,7 @@ final class Account
                 FaceState::Active, FaceState::Off => $this->moreOf($person, $images, $source),
                 default => Outcome::unavailable(),
             };
-        } catch (Unreachable $error) {
+        } catch (Unreachable | WrongState $error) { // the second: the face or the account went in the meantime
             error_log('captures: ' . $error->getMessage());
             return Outcome::unavailable();
         }
@@ -65,10 +67,12 @@ final class Account
         if ($person->face === null) {
             return true;
         }
-        if ($person->face->state !== FaceState::Removing) {
-            $this->people->setFaceState($person->id, FaceState::Removing);
-        }
-        $this->audit->append('face_removed', $person->id, $source, self::hand($by));
+        $this->database->transaction(function () use ($person, $source, $by): void {
+            if ($person->face->state !== FaceState::Removing) {
+                $this->people->setFaceState($person->id, FaceState::Removing);
+            }
+            $this->audit->append('face_removed', $person->id, $source, self::hand($by));
+        });
         return $this->cleared($person);
     }
 
@@ -76,53 +80,65 @@ final class Account
     public function changePassword(Person $person, #[\SensitiveParameter] string $password, string $source): ?string
     {
         $objection = $this->passwords->objection($password);
-        if ($objection === null) {
-            $this->people->setPasswordHash($person->id, $this->passwords->hash($password));
-            $this->audit->append('password_changed', $person->id, $source);
+        if ($objection !== null) {
+            return $objection;
         }
-        return $objection;
+        $hash = $this->passwords->hash($password);
+        $this->database->transaction(function () use ($person, $hash, $source): void {
+            $this->people->setPasswordHash($person->id, $hash);
+            $this->audit->append('password_changed', $person->id, $source);
+        });
+        return null;
     }
 
-    /** @return string|null why not; an address that another account has is not told apart from one that cannot be */
+    /** @return string|null why not; `unusable` says that another account has it, so callers limit how often it is asked */
     public function changeEmail(Person $person, string $email, string $source): ?string
     {
         try {
-            $this->people->setEmail($person->id, $email);
+            $this->database->transaction(function () use ($person, $email, $source): void {
+                $this->people->setEmail($person->id, $email);
+                $this->audit->append('email_changed', $person->id, $source);
+            });
         } catch (EmailTaken) {
             $this->audit->append('email_refused', $person->id, $source);
             return 'unusable';
         } catch (InvalidEntry) {
             return 'invalid';
         }
-        $this->audit->append('email_changed', $person->id, $source);
         return null;
     }
 
     /** False: nobody logs in any more, and the rest goes when the daemon is back. */
     public function delete(Person $person, string $source, ?Person $by = null): bool
     {
-        $this->people->markDeleting($person->id);
-        $this->throttle->faceOn($person->id);
-        $this->audit->append('account_deleted', $person->id, $source, self::hand($by));
+        $this->database->transaction(function () use ($person, $source, $by): void {
+            $this->people->markDeleting($person->id);
+            $this->throttle->faceOn($person->id);
+            $this->audit->append('account_deleted', $person->id, $source, self::hand($by));
+        });
         return $this->cleared($person);
     }
 
     public function setEnabled(Person $person, bool $enabled, string $source, Person $by): void
     {
-        $this->people->setStatus($person->id, $enabled ? Status::Active : Status::Disabled);
-        $event = $enabled ? 'admin_enabled' : 'admin_disabled';
-        $this->audit->append($event, $person->id, $source, self::hand($by));
+        $this->database->transaction(function () use ($person, $enabled, $source, $by): void {
+            $this->people->setStatus($person->id, $enabled ? Status::Active : Status::Disabled);
+            $event = $enabled ? 'admin_enabled' : 'admin_disabled';
+            $this->audit->append($event, $person->id, $source, self::hand($by));
+        });
     }
 
     /** After too many wrong faces, or after an administrator turned it off. */
     public function setFaceOn(Person $person, bool $on, string $source, Person $by): void
     {
-        $this->people->setFaceState($person->id, $on ? FaceState::Active : FaceState::Off);
-        if ($on) {
-            $this->throttle->faceOn($person->id);
-        }
-        $event = $on ? 'admin_face_on' : 'face_disabled';
-        $this->audit->append($event, $person->id, $source, self::hand($by));
+        $this->database->transaction(function () use ($person, $on, $source, $by): void {
+            $this->people->setFaceState($person->id, $on ? FaceState::Active : FaceState::Off);
+            if ($on) {
+                $this->throttle->faceOn($person->id);
+            }
+            $event = $on ? 'admin_face_on' : 'face_disabled';
+            $this->audit->append($event, $person->id, $source, self::hand($by));
+        });
     }
 
     /** @param list<string> $images */
@@ -132,36 +148,46 @@ final class Account
         $this->people->recordConsent($person->id, $consentVersion);
         try {
             $result = $this->enroller->enrol($subject, $images);
+            if ($result instanceof Outcome) {
+                $this->people->removeFace($person->id);
+                return $result;
+            }
+            $this->database->transaction(function () use ($person, $result, $source): void {
+                $this->people->faceEnrolled($person->id, $result->templateIds());
+                $this->throttle->faceOn($person->id);
+                $this->audit->append('face_added', $person->id, $source, ['templates' => $result->templates]);
+            });
+            return Outcome::done();
         } catch (\Throwable $error) {
-            $this->cleared($person);
+            $this->cleared($person, $subject);
             throw $error;
         }
-        if ($result instanceof Outcome) {
-            $this->people->removeFace($person->id);
-            return $result;
-        }
-        $this->people->faceEnrolled($person->id, $result->templateIds());
-        $this->throttle->faceOn($person->id);
-        $this->audit->append('face_added', $person->id, $source, ['templates' => $result->templates]);
-        return Outcome::done();
     }
 
     /** @param list<string> $images */
     private function moreOf(Person $person, array $images, string $source): Outcome
     {
-        $result = $this->enroller->add((string) $person->face?->subject, $images);
-        if ($result instanceof Enrolment) {
-            $this->people->addCaptures($person->id, $result->templateIds());
-            $this->audit->append('captures_added', $person->id, $source, ['templates' => $result->templates]);
-            return Outcome::done();
+        $subject = (string) $person->face?->subject;
+        $result = $this->enroller->add($subject, $images);
+        if (!$result instanceof Enrolment) {
+            return $result;
         }
-        return $result;
+        try {
+            $this->database->transaction(function () use ($person, $subject, $result, $source): void {
+                $this->people->addCaptures($person->id, $result->templateIds(), $subject);
+                $this->audit->append('captures_added', $person->id, $source, ['templates' => $result->templates]);
+            });
+        } catch (WrongState $gone) { // removed while the daemon was at it, which has begun the subject anew
+            $this->faceServer->remove($subject);
+            throw $gone;
+        }
+        return Outcome::done();
     }
 
-    private function cleared(Person $person): bool
+    private function cleared(Person $person, ?string $subject = null): bool
     {
         try {
-            $this->reconciliation->clear($person->id);
+            $this->reconciliation->clear($person->id, $subject);
             return true;
         } catch (Unreachable | Refused $error) {
             error_log('account: finished later: ' . $error->getMessage());

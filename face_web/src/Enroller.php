@@ -55,8 +55,7 @@ final class Enroller
         try {
             return $this->faceServer->enrol($subject, $images);
         } catch (Refused $refused) {
-            // Also the answer when the subject has max_templates_per_subject; a full disk would say it at once to all.
-            return $refused->errorCode === 'storage_full'
+            return isset($refused->detail['max_templates_per_subject'])
                 ? Outcome::form(['captures' => 'full'])
                 : self::refusal($refused, count($images));
         }

@@ -15,6 +15,7 @@ use FaceWeb\FaceServer\FaceServer;
 use FaceWeb\FaceServer\Refused;
 use FaceWeb\FaceServer\Unreachable;
 use FaceWeb\People\Entries;
+use FaceWeb\People\FaceState;
 use FaceWeb\People\InvalidEntry;
 use FaceWeb\People\People;
 use FaceWeb\People\Person;
@@ -77,26 +78,38 @@ final class Login
         return Outcome::refused();
     }
 
-    /** A password alone. Where both are asked for it opens only accounts that have no face to ask for. */
+    /**
+     * A password alone. Where both are asked for it opens only accounts that have no face to ask for; one that is being
+     * removed, or was never enrolled to the end, is none.
+     */
     public function byPassword(string $source, string $email, #[\SensitiveParameter] string $password): Outcome
     {
         return $this->checked($source, $email, $password, fn (Person $person): bool =>
-            $this->mode !== self::FACE_THEN_PASSWORD || $person->face === null);
+            $this->mode !== self::FACE_THEN_PASSWORD
+                || !in_array($person->face?->state, [FaceState::Active, FaceState::Off], true));
     }
 
     /**
      * The password after the face, for the email that was claimed with it.
      *
      * @param int|null $seen whom the camera saw; null: not the claimed one, which only now comes out
+     * @param string $seenFrom the source of the pictures
+     * @param int $seenAt when they came
      */
     public function bySecond(
         string $source,
         string $email,
         #[\SensitiveParameter] string $password,
         ?int $seen,
+        string $seenFrom,
+        int $seenAt,
     ): Outcome {
-        return $this->checked($source, $email, $password, fn (Person $person): bool =>
+        $outcome = $this->checked($source, $email, $password, fn (Person $person): bool =>
             $person->id === $seen && $person->hasActiveFace());
+        if ($seen !== null && $outcome->isDone()) {
+            $this->throttle->borneOut($seenFrom, $seen, $seenAt);
+        }
+        return $outcome;
     }
 
     /** The password of somebody who is logged in, before an account is changed. */
@@ -109,7 +122,9 @@ final class Login
     private function begin(Attempt $attempt): Verdict
     {
         $verdict = $this->throttle->begin($attempt);
-        ($this->pause)($verdict->delayMs);
+        if ($verdict->retryAfterS === 0) { // who is told to wait keeps no process of the site waiting
+            ($this->pause)($verdict->delayMs);
+        }
         return $verdict;
     }
 
@@ -142,14 +157,29 @@ final class Login
         string $source,
         ?Person $claimed,
     ): Outcome {
-        $usable = $seen !== null && $seen->hasActiveFace() && !$this->throttle->isFaceOff($seen->id);
-        if (!$usable || !$verdict->allowed || $verdict->faceOff) {
+        [$known, $seen] = [$seen, $this->still($seen)];
+        $usable = $seen !== null && !$this->throttle->isFaceOff($seen->id);
+        $fits = $usable && $verdict->allowed && !$verdict->faceOff;
+        if ($this->mode === self::FACE_THEN_PASSWORD) {
+            // Not before the password may it show: counted as a failure until then, and the same lines written.
             $this->throttle->failed($attempt);
-            $this->audit->append('login_refused', $claimed?->id ?? $seen?->id, $source, ['by' => 'face']);
+            $this->audit->append('face_checked', $claimed?->id, $source, ['fits' => $fits]);
+            return $fits ? Outcome::done($seen) : Outcome::refused();
+        }
+        if (!$fits) {
+            $this->throttle->failed($attempt);
+            $this->audit->append('login_refused', $claimed?->id ?? $known?->id, $source, ['by' => 'face']);
             return Outcome::refused();
         }
         $this->throttle->succeeded($attempt, $seen->id);
         return Outcome::done($seen);
+    }
+
+    /** As the row is now: the face may have been removed, and the account disabled, while the daemon was at work. */
+    private function still(?Person $seen): ?Person
+    {
+        $now = $seen === null ? null : $this->people->byId($seen->id);
+        return $now?->hasActiveFace() === true && $now->face?->subject === $seen?->face?->subject ? $now : null;
     }
 
     private static function unusable(Refused|Unreachable $error, int $frames): Outcome
@@ -176,8 +206,12 @@ final class Login
         }
         $person = $this->people->byEmail($email);
         $fits = $this->passwords->verify($person?->passwordHash, $password);
-        if ($person === null || !$fits || !$person->isActive() || !$admits($person)) {
+        $isRight = $person !== null && $fits && $person->isActive();
+        if (!$isRight || !$admits($person)) {
             $this->throttle->failed($attempt);
+            if ($isRight && $this->mode === self::FACE_THEN_PASSWORD) {
+                $this->throttle->faceForgiven($person->id);
+            }
             $this->audit->append('login_refused', $person?->id, $source, ['by' => $by]);
             return Outcome::refused();
         }

@@ -59,10 +59,18 @@ final class Reconciliation
         }
     }
 
-    /** One account or face that is half-made; others are left alone. */
-    public function clear(int $id): void
+    /**
+     * One account or face that is half-made; others are left alone.
+     *
+     * @param string|null $subject under which the daemon was asked to enrol: its templates go also where somebody else
+     *        has removed the row in the meantime, since nothing would tell of them any more
+     */
+    public function clear(int $id, ?string $subject = null): void
     {
         $person = $this->people->byId($id);
+        if ($subject !== null && $person?->face?->subject !== $subject) {
+            $this->faceServer->remove($subject);
+        }
         $goes = in_array($person?->status, [Status::Pending, Status::Deleting], true);
         $faceGoes = in_array($person?->face?->state, [FaceState::Enrolling, FaceState::Removing], true);
         if ($person === null || (!$goes && !$faceGoes)) {

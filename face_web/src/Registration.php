@@ -51,10 +51,12 @@ final class Registration
             $row = $this->standIn($applicant);
             $standsIn = true;
         }
+        $subject = null;
         try {
-            return $this->enrolled($row, $applicant, $images, $source, $standsIn);
+            $subject = $this->people->startFace($row->id);
+            return $this->enrolled($row, $subject, $applicant, $images, $source, $standsIn);
         } catch (\Throwable $error) {
-            $this->undo($row);
+            $this->undo($row, $subject);
             return $error instanceof Unreachable ? self::unavailable($error) : throw $error;
         }
     }
@@ -85,12 +87,13 @@ final class Registration
     /** @param list<string> $images */
     private function enrolled(
         Person $row,
+        string $subject,
         Applicant $applicant,
         array $images,
         string $source,
         bool $standsIn,
     ): Outcome {
-        $result = $this->enroller->enrol($this->people->startFace($row->id), $images);
+        $result = $this->enroller->enrol($subject, $images);
         if ($result instanceof Outcome) {
             $this->people->delete($row->id);
             return $result->kind === OutcomeKind::Refused ? $this->silently($source, 'duplicate_person') : $result;
@@ -129,10 +132,10 @@ final class Registration
     }
 
     /** As far as it goes now; what stays is marked as pending and cleared later. */
-    private function undo(Person $row): void
+    private function undo(Person $row, ?string $subject = null): void
     {
         try {
-            $this->reconciliation->clear($row->id);
+            $this->reconciliation->clear($row->id, $subject);
         } catch (\Throwable $error) {
             error_log('registration: taken back later: ' . $error->getMessage());
         }

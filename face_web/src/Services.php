@@ -167,6 +167,7 @@ final class Services
     public function account(): Account
     {
         return $this->once(Account::class, fn () => new Account(
+            $this->database(),
             $this->people(),
             $this->faceServer(),
             $this->reconciliation(),

@@ -11,7 +11,9 @@ declare(strict_types=1);
 
 ?>
 <h1><?= e($t($person->face === null ? 'account.face.add' : 'account.captures.add')) ?></h1>
+<?php if ($person->face !== null) : ?>
 <p class="lead"><?= e($t('account.captures.add.text')) ?></p>
+<?php endif; ?>
 <section class="card" aria-label="<?= e($t('account.face')) ?>">
     <form id="captures" method="post" action="/account/captures">
 <?php if ($person->face === null) : ?>

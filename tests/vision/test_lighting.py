@@ -102,7 +102,7 @@ def test_in_the_dark_a_face_is_matched_only_by_brightening(
 ) -> None:
     enrolled = pipeline.capture((sample_photos / "obama.jpg").read_bytes(), Purpose.ENROL).template.vector
     data = encode_png(darkened(small(sample_photos, "obama2"), 11, 1))
-    assert float(pipeline.capture(data, Purpose.SEARCH).template.vector @ enrolled) > 0.603
+    assert float(pipeline.capture(data, Purpose.SEARCH).template.vector @ enrolled) > 0.5675
     assert float(uncorrected.capture(data, Purpose.SEARCH).template.vector @ enrolled) < 0.5
 
 

@@ -21,6 +21,7 @@ final class AuditKey
     public static function make(string $path): void
     {
         $former = umask(0077);
+        is_dir(dirname($path)) || @mkdir(dirname($path), 0700, true);
         $file = @fopen($path, 'xb');
         umask($former);
         $made = $file !== false && fwrite($file, bin2hex(random_bytes(32)) . "\n") === 65 && fflush($file)

@@ -34,7 +34,7 @@ final class Request
 
     public static function fromGlobals(): self
     {
-        $headers = self::headersOf($_SERVER);
+        $headers = self::withoutUnderscores(self::headersOf($_SERVER));
         if ((int) ($headers['content-length'] ?? 0) > self::MAX_POST_BYTES) {
             throw HttpError::tooLarge();
         }
@@ -113,6 +113,21 @@ final class Request
             }
         }
         return $headers;
+    }
+
+    /**
+     * `php -S` reads `X_Forwarded_For` as X-Forwarded-For, so that a visitor could write over what the proxy says.
+     *
+     * @param array<string, string> $headers
+     * @return array<string, string>
+     */
+    private static function withoutUnderscores(array $headers): array
+    {
+        if (PHP_SAPI !== 'cli-server') {
+            return $headers; // nginx and Apache drop such names
+        }
+        $isPlain = static fn (string|int $name): bool => !str_contains((string) $name, '_');
+        return array_change_key_case(array_filter(getallheaders(), $isPlain, ARRAY_FILTER_USE_KEY));
     }
 
     /**

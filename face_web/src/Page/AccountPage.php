@@ -76,6 +76,15 @@ final class AccountPage
     public function changeEmail(Visit $visit): Response
     {
         $email = $visit->request->field('email');
+        // As seldom as registrations: the answer tells whether another account has this email.
+        $throttle = $this->services->throttle();
+        $attempt = Attempt::registration($visit->source);
+        $verdict = $throttle->begin($attempt);
+        if (!$verdict->allowed) {
+            $wait = $visit->text('capture.wait', ['seconds' => $verdict->retryAfterS]);
+            return $this->page($visit, ['email' => $wait], $email);
+        }
+        $throttle->failed($attempt);
         $fault = $this->services->account()->changeEmail($visit->person(), $email, $visit->source);
         return $fault === null
             ? $visit->redirect('/account', 'notice.email_changed')

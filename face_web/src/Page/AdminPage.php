@@ -68,8 +68,10 @@ final class AdminPage
 
     public function invite(Visit $visit): Response
     {
-        $code = $this->services->invites()->create($visit->person()->id, self::INVITE_S);
-        $this->services->audit()->append('admin_invited', $visit->person()->id, $visit->source);
+        $code = $this->services->database()->transaction(function () use ($visit): string {
+            $this->services->audit()->append('admin_invited', $visit->person()->id, $visit->source);
+            return $this->services->invites()->create($visit->person()->id, self::INVITE_S);
+        });
         $visit->session->set('invite', $code);
         return $visit->redirect('/admin');
     }

@@ -34,6 +34,7 @@ final class ConfirmPage
         if (!$outcome->isDone() || $outcome->person === null) {
             return $this->form($visit, $next, $outcome);
         }
+        $this->services->audit()->append('confirmed', $outcome->person->id, $visit->source);
         $visit->session->confirm($outcome->person);
         return Response::redirect(self::known($next) === 'admin' ? '/admin' : '/account');
     }

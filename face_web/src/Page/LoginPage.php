@@ -94,7 +94,9 @@ final class LoginPage
 
     public function showSecond(Visit $visit): Response
     {
-        return $this->pending($visit) === null ? $visit->redirect('/login') : $visit->page('login_second');
+        return $this->pending($visit) === null
+            ? $visit->redirect('/login')
+            : $visit->page('login_second')->allowingForms($this->services->handover()->formAction($visit->session));
     }
 
     public function second(Visit $visit): Response
@@ -109,6 +111,8 @@ final class LoginPage
             $pending['email'],
             $visit->request->field('password'),
             $pending['user_id'],
+            $pending['source'],
+            $pending['at'],
         );
         return $outcome->isDone()
             ? Response::redirect($this->letIn($visit, $outcome, ['face', 'pwd']))
@@ -117,10 +121,10 @@ final class LoginPage
 
     public function logout(Visit $visit): Response
     {
+        $visit->session->end(); // first: also where nothing can be logged
         if ($visit->person !== null) {
             $this->services->audit()->append('logout', $visit->person->id, $visit->source);
         }
-        $visit->session->end();
         return $visit->redirect('/', 'notice.logged_out');
     }
 
@@ -166,12 +170,13 @@ final class LoginPage
         $visit->session->set('factor', [
             'user_id' => $outcome->person?->id,
             'email' => substr($email, 0, 320),
+            'source' => $visit->source,
             'at' => $this->services->clock->now(),
         ]);
         return $burst->answer(Outcome::done(), '/login/second');
     }
 
-    /** @return array{user_id: ?int, email: string, at: int}|null */
+    /** @return array{user_id: ?int, email: string, source: string, at: int}|null */
     private function pending(Visit $visit): ?array
     {
         $factor = $visit->session->get('factor');

@@ -78,10 +78,10 @@ final class RegisterPage
         $throttle = $this->services->throttle();
         $attempt = Attempt::registration($visit->source);
         $verdict = $throttle->begin($attempt);
-        ($this->services->pause)($verdict->delayMs);
         if (!$verdict->allowed) {
             return Outcome::wait($verdict->retryAfterS);
         }
+        ($this->services->pause)($verdict->delayMs);
         try {
             $outcome = $this->services->registration()->register($this->applicant($visit), $pictures, $visit->source);
         } catch (\Throwable $error) {

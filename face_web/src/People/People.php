@@ -169,7 +169,10 @@ final class People
     /** The password was changed: sessions that were there before end. */
     public function setPasswordHash(int $id, string $hash): void
     {
-        $this->set($id, 'password_hash = ?, sessions_from = ?', [$hash, $this->clock->now()]);
+        $this->database->transaction(function () use ($id, $hash): void {
+            $this->set($id, 'password_hash = ?', [$hash]);
+            $this->endSessions($id);
+        });
     }
 
     /** The same password under a new hash (its cost was raised): sessions go on. */
@@ -178,10 +181,11 @@ final class People
         $this->set($id, 'password_hash = ?', [$hash]);
     }
 
-    /** Sessions whose login is older than now are no longer good. */
+    /** Sessions that are there now are no longer good: the value never stays, also not within one second. */
     public function endSessions(int $id): void
     {
-        $this->set($id, 'sessions_from = ?', [$this->clock->now()]);
+        $now = $this->clock->now();
+        $this->set($id, 'sessions_from = CASE WHEN sessions_from < ? THEN ? ELSE sessions_from + 1 END', [$now, $now]);
     }
 
     public function setRole(int $id, Role $role): void
@@ -234,14 +238,22 @@ final class People
     }
 
     /**
-     * Those that are there already stay as they are.
+     * Those that are there already stay as they are. Refused for a face that goes, or went and came again since the
+     * daemon was asked: what it has enrolled then is nobody's.
      *
      * @param list<int> $templateIds
+     * @param string|null $subject under which they are; null: the face's own
      */
-    public function addCaptures(int $id, array $templateIds): void
+    public function addCaptures(int $id, array $templateIds, ?string $subject = null): void
     {
-        $this->database->transaction(function () use ($id, $templateIds): void {
-            $face = $this->locked($id)?->face ?? throw WrongState::noFace($id);
+        $this->database->transaction(function () use ($id, $templateIds, $subject): void {
+            $person = $this->locked($id);
+            $face = $person?->face ?? throw WrongState::noFace($id);
+            $stays = in_array($face->state, [FaceState::Active, FaceState::Off], true)
+                && $person->status !== Status::Deleting;
+            if (!$stays || $face->subject !== ($subject ?? $face->subject)) {
+                throw WrongState::noFace($id);
+            }
             foreach ($templateIds as $templateId) {
                 $this->database->insertNew('capture', [
                     'user_id' => $id,

@@ -65,7 +65,7 @@ enum Scope: string
             self::Quality => 60,       // one every ten seconds: a person who is being advised, not a search
             self::DetectSession => 3,  // the page asks at most three times a second
             self::DetectAll => 12,     // what leaves the daemon of two cores time for logins
-            self::Forgiven => 1,       // one account clears its source's streak once in twelve hours
+            self::Forgiven => 1,       // an account clears its source's streak, or its own, once in twelve hours
             default => PHP_INT_MAX,    // slows, never denies
         };
     }

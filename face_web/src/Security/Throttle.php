@@ -101,6 +101,19 @@ final class Throttle
         });
     }
 
+    /** A face that was counted as a failure at that time is a success after all, now that the password came too. */
+    public function borneOut(string $source, int $accountId, int $at): void
+    {
+        $attempt = Attempt::face($source, $accountId);
+        $charged = array_filter(self::counted($attempt), static fn (array $one): bool =>
+            $one[0] !== Scope::FaceAccount);
+        $this->locked(function () use ($attempt, $accountId, $charged, $at): void {
+            $this->counters->uncharge(new Charges(array_values($charged), $at, true), $this->clock->now());
+            $this->clearAccount($attempt, (string) $accountId);
+            $this->forgiveSource($attempt, (string) $accountId);
+        });
+    }
+
     public function isFaceOff(int $accountId): bool
     {
         return $this->find(Scope::FaceAccount, (string) $accountId)->total >= self::FACE_OFF_FAILURES;
@@ -110,6 +123,25 @@ final class Throttle
     public function faceOn(int $accountId): void
     {
         $this->locked(fn () => $this->counters->remove(Scope::FaceAccount, (string) $accountId));
+    }
+
+    /**
+     * As faceOn(), where a lock stands in the way, but once in twelve hours: for the right password of somebody who
+     * needs a face as well, and whom others' wrong faces would else keep out for good. Not oftener, since whoever has
+     * the password alone would be free to try faces.
+     */
+    public function faceForgiven(int $accountId): void
+    {
+        $this->locked(function () use ($accountId): void {
+            $now = $this->clock->now();
+            $counter = $this->find(Scope::FaceAccount, (string) $accountId);
+            $mark = [Scope::Forgiven, Scope::FaceAccount->value . "\n$accountId"];
+            $stands = $counter->total >= self::FACE_OFF_FAILURES || $counter->lockedS($now) > 0;
+            if ($stands && $this->find(...$mark)->lockedS($now) === 0) {
+                $this->counters->remove(Scope::FaceAccount, (string) $accountId);
+                $this->counters->charge([$mark], $now);
+            }
+        });
     }
 
     /** How long every answer waits just now: grows with the failures over all in the running minute; never denies. */

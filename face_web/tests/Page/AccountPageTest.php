@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace FaceWeb\Tests\Page;
 
+use FaceWeb\FaceServer\Refused;
 use FaceWeb\People\FaceState;
 use FaceWeb\People\Role;
 use FaceWeb\People\Status;
@@ -102,6 +103,84 @@ final class AccountPageTest extends SiteCase
         return [['failBefore'], ['failAfter']];
     }
 
+    /** @dataProvider ends */
+    public function testPicturesThatComeWhileTheFaceOrTheAccountGoesLeaveNoTemplate(bool $hasFace, string $end): void
+    {
+        $ada = $this->person('ada@example.org', $hasFace ? 'ada' : null);
+        $this->logInByPassword('ada@example.org');
+        $this->daemon->during['enrol'] = function () use ($ada, $end): void {
+            $now = $this->people()->byId($ada->id) ?? self::fail('the person is not there');
+            $end === 'delete'
+                ? $this->services->account()->delete($now, '198.51.100.9')
+                : $this->services->account()->removeFace($now, '198.51.100.9');
+        };
+        self::assertSame('unavailable', $this->captures('ada', ['consent' => '1'])['code']);
+        self::assertSame([], $this->daemon->enrolled, 'no row tells of these templates any more');
+        self::assertNull($this->people()->byId($ada->id)?->face);
+    }
+
+    /** @return list<array{bool, string}> */
+    public function ends(): array
+    {
+        return [[false, 'delete'], [false, 'remove'], [true, 'delete'], [true, 'remove']];
+    }
+
+    public function testPicturesThatComeBetweenTheTwoStepsOfARemovalLeaveNoTemplate(): void
+    {
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->logInByPassword('ada@example.org');
+        $this->daemon->during['enrol'] = function () use ($ada): void {
+            $this->people()->setFaceState($ada->id, FaceState::Removing);
+            $this->daemon->enrolled = [];
+        };
+        self::assertSame('unavailable', $this->captures('ada')['code']);
+        self::assertSame([], $this->daemon->enrolled);
+    }
+
+    public function testASubjectThatIsFullIsToldSo(): void
+    {
+        $this->person('ada@example.org', 'ada');
+        $this->logInByPassword('ada@example.org');
+        $full = Refused::because('too_many_images', '', ['templates' => 20, 'max_templates_per_subject' => 20]);
+        $this->daemon->failBefore['enrol'] = $full;
+        $answer = $this->captures('ada');
+        self::assertSame('form', $answer['code']);
+        self::assertStringStartsWith('There is no room for more captures.', $answer['message']);
+        $this->daemon->failBefore['enrol'] = Refused::because('storage_full');
+        self::assertSame('unavailable', $this->captures('ada')['code'], 'removing a face frees no disk');
+    }
+
+    public function testHowOftenEmailsMayBeTriedIsLimited(): void
+    {
+        $this->person('bob@example.org');
+        $this->person('ada@example.org');
+        $this->logInByPassword('ada@example.org');
+        foreach (range(1, 10) as $ignored) {
+            $this->post('/account/email', ['email' => 'bob@example.org']);
+        }
+        self::assertStringContainsString('Too many attempts', $this->post('/account/email', [
+            'email' => 'bob@example.org',
+        ])->body);
+    }
+
+    public function testWhatCannotBeLoggedIsNotDone(): void
+    {
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->logInByPassword('ada@example.org');
+        $before = $this->people()->byId($ada->id);
+        $key = (string) file_get_contents("$this->directory/audit.key");
+        file_put_contents("$this->directory/audit.key", 'damaged');
+        $new = ['password' => 'a better sentence', 'repeat' => 'a better sentence'];
+        self::assertSame(500, $this->post('/account/password', $new)->status);
+        self::assertSame(500, $this->post('/account/email', ['email' => 'new@example.org'])->status);
+        self::assertSame(500, $this->post('/account/face/remove')->status);
+        self::assertSame(500, $this->post('/account/delete', ['sure' => '1'])->status);
+        self::assertEquals($before, $this->people()->byId($ada->id));
+        $this->post('/logout');
+        self::assertFalse($this->isIn(), 'but signing out always works');
+        file_put_contents("$this->directory/audit.key", $key);
+    }
+
     public function testANewPasswordEndsAllOtherSessions(): void
     {
         $this->person('ada@example.org', 'ada');
@@ -109,7 +188,6 @@ final class AccountPageTest extends SiteCase
         $other = $this->cookie;
         $this->newBrowser();
         $this->logInByPassword('ada@example.org');
-        $this->clock->advance(1);
         $form = ['password' => 'a better sentence', 'repeat' => 'another sentence'];
         self::assertSame(422, $this->post('/account/password', $form)->status);
         $this->post('/account/password', ['repeat' => 'a better sentence'] + $form);

@@ -41,6 +41,19 @@ final class HandoverTest extends SiteCase
         self::assertSame('/account', $this->logInByPassword('ada@example.org')->headers['Location']);
     }
 
+    public function testThePageOfTheSecondFactorMayLeadBackToTheSite(): void
+    {
+        $this->configure('login_mode = face_then_password');
+        $site = $this->services->clients()->add('Shop', [self::BACK]);
+        $this->person('ada@example.org', 'ada');
+        $this->get($this->request($site->id));
+        $this->face('ada', 'ada@example.org');
+        $policy = $this->get('/login/second')->headers['Content-Security-Policy'];
+        self::assertStringContainsString("form-action 'self' https://shop.example;", $policy);
+        $back = $this->post('/login/second', ['password' => self::PASSWORD])->headers['Location'];
+        self::assertStringStartsWith(self::BACK, $back);
+    }
+
     public function testARequestThatIsNotRegisteredIsAnsweredHereAndLeadsNowhere(): void
     {
         $site = $this->services->clients()->add('Shop', [self::BACK]);

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace FaceWeb\Tests\Page;
 
 use FaceWeb\People\FaceState;
+use FaceWeb\People\People;
 use FaceWeb\People\Status;
 use FaceWeb\Tests\Support\ScriptedFaceServer;
 use FaceWeb\Tests\Support\SiteCase;
@@ -207,6 +208,113 @@ final class LoginPageTest extends SiteCase
         self::assertFalse($this->isIn());
         self::assertSame('/account', $this->post('/login/second', ['password' => self::PASSWORD])->headers['Location']);
         self::assertSame(['face', 'pwd'], $this->services->session()->amr());
+    }
+
+    /** @testWith ["ada", 303, "/login/second"]
+     *            ["eve", 422, null]
+     */
+    public function testTheCountersTellNothingOfTheFaceBeforeThePasswordEither(
+        string $face,
+        int $status,
+        ?string $next,
+    ): void {
+        $this->configure('login_mode = face_then_password');
+        $this->person('ada@example.org', 'ada');
+        foreach (['eve', 'eve', 'eve', 'eve', $face] as $shown) {
+            $this->face($shown, 'ada@example.org');
+        }
+        self::assertSame('wait', $this->face('eve', 'ada@example.org')['code']);
+        self::assertSame(array_fill(0, 5, 'face_checked'), $this->events());
+        self::assertSame($status, $this->post('/login/second', ['password' => self::PASSWORD])->status);
+        self::assertSame($next, $this->face('ada', 'ada@example.org')['location'] ?? null);
+    }
+
+    /** @dataProvider halfWay */
+    public function testWhereBothAreAskedForAFaceThatIsHalfWayKeepsNobodyOut(FaceState $state, int $status): void
+    {
+        $this->configure('login_mode = face_then_password');
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->people()->setFaceState($ada->id, $state);
+        self::assertSame($status, $this->logInByPassword('ada@example.org')->status);
+    }
+
+    /** @return list<array{FaceState, int}> */
+    public function halfWay(): array
+    {
+        return [[FaceState::Removing, 303], [FaceState::Off, 422]];
+    }
+
+    public function testManyLoginsWithBothFromOneSourceLockNobody(): void
+    {
+        $this->configure('login_mode = face_then_password');
+        $this->person('ada@example.org', 'ada');
+        foreach (range(1, 20) as $ignored) {
+            $this->face('ada', 'ada@example.org');
+            self::assertSame(303, $this->post('/login/second', ['password' => self::PASSWORD])->status);
+            $this->clock->advance(7);
+        }
+    }
+
+    public function testWrongFacesOfOthersKeepNobodyOutWhoNeedsFaceAndPassword(): void
+    {
+        $this->configure('login_mode = face_then_password');
+        $this->person('ada@example.org', 'ada');
+        foreach (range(1, 60) as $ignored) {
+            $this->elsewhereFails('ada@example.org');
+            $this->clock->advance(1000);
+        }
+        self::assertSame('/login/second', $this->face('ada', 'ada@example.org')['location']);
+        self::assertSame(422, $this->post('/login/second', ['password' => 'not the password'])->status);
+        $this->face('ada', 'ada@example.org');
+        self::assertSame(422, $this->post('/login/second', ['password' => self::PASSWORD])->status);
+        self::assertFalse($this->isIn());
+        $this->face('ada', 'ada@example.org');
+        self::assertSame(303, $this->post('/login/second', ['password' => self::PASSWORD])->status);
+        self::assertTrue($this->isIn(), 'the right password has turned the face on again');
+    }
+
+    public function testThePasswordAloneClearsTheLockOfAFaceOnceInTwelveHours(): void
+    {
+        $this->configure('login_mode = face_then_password');
+        $ada = $this->person('ada@example.org', 'ada');
+        foreach ([true, false] as $isForgiven) {
+            foreach (range(1, 5) as $ignored) {
+                $this->elsewhereFails('ada@example.org');
+            }
+            $this->clock->advance(1);
+            $this->logInByPassword('ada@example.org');
+            $attempt = \FaceWeb\Security\Attempt::face('203.0.113.5', $ada->id);
+            self::assertSame($isForgiven, $this->services->throttle()->begin($attempt)->allowed);
+            $this->clock->advance(3600);
+        }
+    }
+
+    /** @dataProvider ends */
+    public function testWhatChangesWhileTheDaemonLooksCounts(string $mode, string $command, \Closure $change): void
+    {
+        $this->configure("login_mode = $mode");
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->daemon->during[$command] = fn () => $change($this->people(), $ada->id);
+        self::assertSame('refused', $this->face('ada', 'ada@example.org')['code']);
+        self::assertFalse($this->isIn());
+    }
+
+    /** @return iterable<array{string, string, \Closure}> */
+    public function ends(): iterable
+    {
+        $changes = [
+            'off' => static fn (People $people, int $id) => $people->setFaceState($id, FaceState::Off),
+            'disabled' => static fn (People $people, int $id) => $people->setStatus($id, Status::Disabled),
+            'another face' => static function (People $people, int $id): void {
+                $people->removeFace($id);
+                $people->startFace($id);
+                $people->faceEnrolled($id, [9]);
+            },
+        ];
+        foreach ($changes as $name => $change) {
+            yield "1:N, $name" => ['face', 'identify', $change];
+            yield "1:1, $name" => ['email_face', 'verify', $change];
+        }
     }
 
     public function testAFaceWaitsFiveMinutesForItsPassword(): void

@@ -123,6 +123,27 @@ final class RegisterPageTest extends SiteCase
         return [[0], [1], [2], [3]];
     }
 
+    /** @dataProvider ways */
+    public function testARegistrationWhoseRowIsDeletedMeanwhileLeavesNoTemplate(bool $answers): void
+    {
+        $this->daemon->during['enrol'] = function (): void {
+            $person = $this->people()->byEmail('ada@example.org') ?? self::fail('there is no row');
+            $this->services->account()->delete($person, '198.51.100.9');
+        };
+        if (!$answers) {
+            $this->daemon->failAfter['enrol'] = ScriptedFaceServer::away();
+        }
+        self::assertFalse($this->register('ada@example.org', 'ada')['ok']);
+        self::assertSame([], $this->daemon->enrolled);
+        self::assertNull($this->people()->byEmail('ada@example.org'));
+    }
+
+    /** @return list<array{bool}> */
+    public function ways(): array
+    {
+        return [[true], [false]];
+    }
+
     public function testAnAbandonedRegistrationGivesItsEmailFreeWithoutAnOperator(): void
     {
         $person = $this->people()->addPending('Ada', 'ada@example.org', 'hash', '2026-11');

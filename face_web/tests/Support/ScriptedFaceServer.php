@@ -28,6 +28,8 @@ final class ScriptedFaceServer implements FaceServer
     public array $failBefore = [];
     /** @var array<string, \Throwable> command -> what happens once it is done */
     public array $failAfter = [];
+    /** @var array<string, \Closure(): mixed> command -> what somebody else does, once, while it is on its way */
+    public array $during = [];
     private int $templates = 100;
 
     /** A picture's bytes: of this person, or `!code` for one that is no good. No two are the same. */
@@ -114,6 +116,9 @@ final class ScriptedFaceServer implements FaceServer
         if (isset($this->failBefore[$command])) {
             throw $this->failBefore[$command];
         }
+        $elsewhere = $this->during[$command] ?? static fn (): mixed => null;
+        unset($this->during[$command]);
+        $elsewhere();
         $answer = $does();
         if (isset($this->failAfter[$command])) {
             throw $this->failAfter[$command];
