@@ -19,7 +19,7 @@ return [
     'time.utc' => '{time} UTC',
 
     'home.title' => 'Welcome',
-    'home.lead' => 'Log in by looking into your camera. Your password always works as well.',
+    'home.lead' => 'Log in by looking into your camera, and keep your password as the way back in.',
     'home.login' => 'Log in',
     'home.register' => 'Register',
     'home.hello' => 'You are logged in as {name}.',
@@ -301,7 +301,7 @@ return [
         . ' this'
         . ' number: {incident}',
     'error.unavailable.title' => 'Face recognition is not available',
-    'error.unavailable.text' => 'Please try again in a minute. Logging in with your password still works.',
+    'error.unavailable.text' => 'Please try again in a minute. Nothing was changed.',
 
     'camera.label' => 'Camera',
     'camera.noscript' => 'The camera needs JavaScript. Please allow it for this site, or log in with your password.',

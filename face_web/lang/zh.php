@@ -19,7 +19,7 @@ return [
     'time.utc' => '{time} UTC',
 
     'home.title' => '欢迎',
-    'home.lead' => '看一眼摄像头即可登录。密码也随时可用。',
+    'home.lead' => '看一眼摄像头即可登录，密码则留作后备。',
     'home.login' => '登录',
     'home.register' => '注册',
     'home.hello' => '您已登录，身份是 {name}。',
@@ -275,7 +275,7 @@ return [
     'error.internal.title' => '这里出了问题',
     'error.internal.text' => '这不是您的错，也没有人因此登录。如果再次发生，请把这个编号告诉运营者：{incident}',
     'error.unavailable.title' => '人脸识别不可用',
-    'error.unavailable.text' => '请过一分钟再试。密码登录仍然可用。',
+    'error.unavailable.text' => '请过一分钟再试。没有任何内容被更改。',
 
     'camera.label' => '摄像头',
     'camera.noscript' => '使用摄像头需要 JavaScript。请为本网站启用它，或用密码登录。',

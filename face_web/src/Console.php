@@ -33,6 +33,7 @@ final class Console
         'migrate' => 'make or update the tables, and the key of the audit log',
         'reconcile [--all]' => 'clear what a crash left half-made (--all: while the site is stopped, also the newest)',
         'admin:create --email EMAIL --name NAME' => 'make the first administrator; the password is read from the input',
+        'admin:set-password --email EMAIL' => 'for somebody who forgot it; read from the input, and all sessions end',
         'admin:reset-face --email EMAIL' => "remove somebody's face, which opens the account to the password again",
         'invite:create [--days N]' => 'make an invitation code for one registration',
         'audit:verify' => 'check that no line of the audit log was changed, taken out or cut off',
@@ -93,6 +94,7 @@ final class Console
             'migrate' => $this->migrate(),
             'reconcile' => $this->reconcile($arguments),
             'admin:create' => $this->createAdmin($this->options($arguments, ['--email', '--name'])),
+            'admin:set-password' => $this->setPassword($this->options($arguments, ['--email'])),
             'admin:reset-face' => $this->resetFace($this->options($arguments, ['--email'])),
             'invite:create' => $this->invite($this->options($arguments, ['--days'])),
             'audit:verify' => $this->verifyAudit(),
@@ -143,10 +145,7 @@ final class Console
         $email = $options['--email'] ?? throw new \InvalidArgumentException('Give --email.');
         $name = $options['--name'] ?? throw new \InvalidArgumentException('Give --name.');
         $password = ($this->askSecret)('Password: ');
-        $objection = $this->services->passwords()->objection($password);
-        if ($objection !== null) {
-            throw new \InvalidArgumentException("The password cannot be taken ($objection): 10 to 128 characters.");
-        }
+        $this->take($this->services->passwords()->objection($password));
         $hash = $this->services->passwords()->hash($password);
         $this->services->database()->transaction(function () use ($name, $email, $hash): void {
             $person = $this->services->people()->addPending($name, $email, $hash, null, Role::Admin);
@@ -155,6 +154,23 @@ final class Console
         });
         ($this->say)("$email is an administrator now and logs in with the password.");
         return self::DONE;
+    }
+
+    /** @param array<string, string> $options */
+    private function setPassword(array $options): int
+    {
+        $person = $this->person($options);
+        $password = ($this->askSecret)('Password: ');
+        $this->take($this->services->account()->changePassword($person, $password, self::SOURCE));
+        ($this->say)('The password is set, and everybody who was logged in with the account is logged out.');
+        return self::DONE;
+    }
+
+    private function take(?string $objection): void
+    {
+        if ($objection !== null) {
+            throw new \InvalidArgumentException("The password cannot be taken ($objection): 10 to 128 characters.");
+        }
     }
 
     /** @param array<string, string> $options */

@@ -76,6 +76,17 @@ final class ConsoleTest extends SiteCase
         self::assertSame([], $this->daemon->enrolled);
     }
 
+    public function testAForgottenPasswordIsSetAnewByTheOperator(): void
+    {
+        $person = $this->person('ada@example.org', 'ada');
+        $set = ['admin:set-password', '--email', 'ada@example.org'];
+        self::assertSame(0, $this->console($set, 'a new sentence of words'));
+        $hash = $this->people()->byId($person->id)?->passwordHash;
+        self::assertTrue(password_verify('a new sentence of words', (string) $hash));
+        self::assertSame(2, $this->console($set, 'short'));
+        self::assertSame($hash, $this->people()->byId($person->id)?->passwordHash);
+    }
+
     public function testAnInvitationIsAnAddressThatFillsInTheForm(): void
     {
         $this->configure('registration = invite');
