@@ -34,6 +34,8 @@ final class LoginPage
         if (Handover::asked($visit->request->query)) {
             try {
                 $this->services->handover()->begin($visit->session, $visit->request->query);
+                // The state is the other site's secret: it stays neither in the address nor in the history.
+                return Response::redirect('/login');
             } catch (RequestRefused $refused) {
                 return $visit->page('login_refused', ['reason' => $refused->reason], 400);
             }

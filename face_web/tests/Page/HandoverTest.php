@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace FaceWeb\Tests\Page;
 
+use FaceWeb\Http\Response;
 use FaceWeb\Tests\Support\SiteCase;
 
 final class HandoverTest extends SiteCase
@@ -15,7 +16,7 @@ final class HandoverTest extends SiteCase
     {
         $site = $this->services->clients()->add('Shop', [self::BACK]);
         $this->person('ada@example.org', 'ada');
-        $page = $this->get($this->request($site->id));
+        $page = $this->arrive($site->id);
         self::assertStringContainsString('Shop', $page->body);
         $policy = $page->headers['Content-Security-Policy'];
         self::assertStringContainsString("form-action 'self' https://shop.example", $policy);
@@ -75,11 +76,18 @@ final class HandoverTest extends SiteCase
         $site = $this->services->clients()->add('Shop', [self::BACK]);
         $this->person('ada@example.org', 'ada');
         $this->face('ada');
-        self::assertStringStartsWith(self::BACK, $this->get($this->request($site->id))->headers['Location']);
+        self::assertStringStartsWith(self::BACK, $this->arrive($site->id)->headers['Location']);
         $this->clock->advance(301);
-        $page = $this->get($this->request($site->id));
+        $page = $this->arrive($site->id);
         self::assertSame(200, $page->status);
         self::assertStringStartsWith(self::BACK, $this->face('ada')['location']);
+    }
+
+    /** What the browser shows after the site has sent it here; its request does not stay in the address. */
+    private function arrive(string $client): Response
+    {
+        self::assertSame('/login', $this->get($this->request($client))->headers['Location']);
+        return $this->get('/login');
     }
 
     private function request(string $client): string
