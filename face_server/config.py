@@ -68,7 +68,7 @@ class ImagingConfig:
     """[imaging] What a picture may cost, and what is done about a dark one."""
 
     max_image_pixels: int = _option(40_000_000, "pixels of one image, read from its header", 1, 1 << 30)
-    # lfw-dev darkened to a mean of 30: not matched 0.25 instead of 0.37; 18: 0.43 for 0.60. At 45 there was no difference.
+    # lfw-dev darkened to a mean of 30: not matched 0.25 instead of 0.37; 18: 0.43 for 0.60. At 45: no difference.
     low_light_luminance: float = _option(
         40.0,
         "a picture of a lower mean grey (of 255) is brightened before faces are looked for; 0 turns it off",
