@@ -30,8 +30,9 @@ FUSION = "centroid"
 class Curve:
     """Error rates by score for `enrolled` templates against `probes` images.
 
-    points: (score, FMR, FNMR) with ascending score, so falling FMR. comparisons: of different people, counted once
-    for the same pair of pictures; mated: of the same person. Below measured_fmr the FMR is extrapolated.
+    points: (score, FMR, FNMR) with ascending score, so falling FMR. comparisons: of different people; mated: of the
+    same person; both of one round of drawing, a pair of single images counted once. Below measured_fmr the FMR is
+    extrapolated.
     """
 
     enrolled: int
@@ -63,13 +64,26 @@ class Curve:
         return float(np.interp(-math.log10(min(fmr, 1.0)), logs, [point[0] for point in self.points]))
 
     def fmr(self, score: float) -> float:
-        """The share of different people that reaches a score; past the last point that point's."""
+        """The share of different people that reaches a score; past either end that point's."""
         scores = [point[0] for point in self.points]
         return float(10 ** np.interp(score, scores, [math.log10(point[1]) for point in self.points]))
 
     def fnmr(self, score: float) -> float:
-        """The share of the same person's comparisons that does not reach a score."""
+        """The share of the same person's comparisons that does not reach a score; past either end that point's."""
         return float(np.interp(score, [point[0] for point in self.points], [point[2] for point in self.points]))
+
+    def fmr_told(self, score: float) -> str:
+        """FMR of a score in words: where the curve does not reach, a bound and no number that nobody measured."""
+        return f"{self._side(score, 'above', 'below')}{self.fmr(score):.1e}"
+
+    def fnmr_told(self, score: float) -> str:
+        """FNMR of a score in words, as `fmr_told`."""
+        return f"{self._side(score, 'below', 'above')}{self.fnmr(score):.2f}"
+
+    def _side(self, score: float, before: str, after: str) -> str:
+        if score < self.points[0][0]:
+            return f"{before} "
+        return f"{after} " if score > self.points[-1][0] else ""
 
 
 @dataclass(frozen=True, slots=True)

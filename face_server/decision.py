@@ -95,7 +95,7 @@ def make_decision(config: DecisionConfig, calibration: Calibration | None) -> De
             "threshold until enough people are enrolled, then run face-server calibrate and take it out again"
         )
     else:
-        _require_supported(decision, calibration)
+        require_supported(config.verify_fmr, calibration)
     return decision
 
 
@@ -112,13 +112,14 @@ def _cost(decision: Decision) -> str:
     if decision.calibration is None or decision.fixed is None:
         return "its error rates are unknown, as there is no calibration for this model"
     curve = decision.calibration.curve(1, 1)
-    fmr, fnmr = curve.fmr(decision.fixed), curve.fnmr(decision.fixed)
-    return f"one template against one image: FMR {fmr:.1e}, FNMR {fnmr:.2f}; taking it out gives stated rates"
+    fmr, fnmr = curve.fmr_told(decision.fixed), curve.fnmr_told(decision.fixed)
+    return f"one template against one image: FMR {fmr}, FNMR {fnmr}; taking it out gives stated rates"
 
 
-def _require_supported(decision: Decision, calibration: Calibration) -> None:
+def require_supported(verify_fmr: float, calibration: Calibration) -> None:
+    """Raises ConfigError where a curve cannot state this rate, so that a daemon would not start."""
     for curve in calibration.curves:
         try:
-            curve.threshold(decision.verify_fmr)
+            curve.threshold(verify_fmr)
         except ThresholdUnsupported as error:
-            raise ConfigError(f"[decision] verify_fmr = {decision.verify_fmr:g}: {error}") from None
+            raise ConfigError(f"[decision] verify_fmr = {verify_fmr:g} ({calibration.source}): {error}") from None

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from face_server.assembly import assemble_calibration, assemble_embedder, assemble_pipeline
 from face_server.calibration import Calibration, Curve, write_calibration
 from face_server.config import Config
+from face_server.decision import require_supported
 from face_server.errors import ConfigError, ThresholdUnsupported
 from face_server.evaluation.calibration import ENROLLED, PROBES, calibrate
 from face_server.evaluation.embeddings import FaceChoice, acquire
@@ -31,7 +32,10 @@ RATES = (1e-2, 1e-3, 1e-4)
 
 
 def run(options: argparse.Namespace, config: Config) -> int:
-    """Measure, write, and print the thresholds before and after. Raises ConfigError, StoreLocked."""
+    """Measure, write, and print the thresholds before and after.
+
+    Raises StoreLocked, and ConfigError, also for too few comparisons for verify_fmr: then nothing is written.
+    """
     started = time.monotonic()
     if options.images:
         pipeline = assemble_pipeline(config)
@@ -46,11 +50,28 @@ def run(options: argparse.Namespace, config: Config) -> int:
     with tqdm(total=len(ENROLLED) * len(PROBES), unit="curve", disable=None) as bar:
         measured = calibrate(vectors, people, fingerprint, source, progress=bar.update)
     before = assemble_calibration(config, fingerprint)
+    if options.out is None and not _is_fixed(config):
+        _require_useful(config, measured)
     path = write_calibration(options.out or config.decision.calibration_path, measured)
     for line in _comparison(before, measured):
         print(line)
     print(f"written to {path} in {time.monotonic() - started:.1f} s; in force from the daemon's next start")
     return 0
+
+
+def _is_fixed(config: Config) -> bool:
+    return config.decision.threshold is not None or config.decision.distance_threshold is not None
+
+
+def _require_useful(config: Config, measured: Calibration) -> None:
+    """Raises ConfigError for curves with which the daemon would not start any more."""
+    try:
+        require_supported(config.decision.verify_fmr, measured)
+    except ConfigError as error:
+        raise ConfigError(
+            f"nothing was written, what was in force stays: {error}; or state a higher [decision] verify_fmr first, or "
+            "write the curves elsewhere (--out DIR) to look at them"
+        ) from None
 
 
 def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:

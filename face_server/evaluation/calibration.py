@@ -192,11 +192,12 @@ def _binned(scores: NDArray[np.float32]) -> Counts:
 def _curve_of(tally: Tally, enrolled: int, probes: int, singles: Numbers | None) -> Curve | None:
     """The points to one decade below what was measured, with what the same person's comparisons miss at each."""
     rising = _points(tally, singles)
-    mated = int(tally.mated.sum())
-    if rising is None or not mated:
+    counted = int(tally.mated.sum())
+    if rising is None or not counted:
         return None
     # Of a bin's lower edge: the share of the same person below it.
-    fnmr = np.interp(rising, _EDGES, np.concatenate(([0], tally.mated.cumsum()[:-1])) / mated)
+    fnmr = np.interp(rising, _EDGES, np.concatenate(([0], tally.mated.cumsum()[:-1])) / counted)
+    mated = counted // (2 if enrolled == probes == 1 else ROUNDS)
     decades = _decades(tally)
     points = [(float(s), float(10.0**d), float(m)) for s, d, m in zip(rising, decades, fnmr, strict=True)]
     return Curve(enrolled, probes, tally.comparisons, mated, _measured(tally), tuple(p for p in points if p[0] < 1))

@@ -136,8 +136,8 @@ def _compare(options: argparse.Namespace, config: Config) -> int:
     first, second = read_image(options.photo), read_image(options.other)
     pipeline = assemble_pipeline(config)
     calibration = assemble_calibration(config, pipeline.fingerprint)
-    fmr_of = calibration.curve(1, 1).fmr if calibration else None
-    compared = comparison.compare(pipeline, first, second, FaceChoice(options.face), fmr_of)
+    curve = calibration.curve(1, 1) if calibration else None
+    compared = comparison.compare(pipeline, first, second, FaceChoice(options.face), curve)
     if options.out:
         write(options.out, comparison.picture(pipeline, first, second, compared))
     lines = [compared.caption]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from face_server.calibration import Curve
 from face_server.evaluation.embeddings import Chosen, FaceChoice, choose
 from face_server.evaluation.plots import side_by_side
 from face_server.vision.drawing import annotate
@@ -16,17 +16,21 @@ from face_server.vision.pipeline import FacePipeline
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both faces, their score and distance, and the FMR at that score where a calibration tells it."""
+    """Both faces, their score and distance, and the FMR at that score where a calibration tells it.
+
+    fmr_told: in words, with "above" or "below" where the calibration's curve does not reach the score.
+    """
 
     faces: tuple[Chosen, Chosen]
     score: float
     distance: float
     fmr: float | None
+    fmr_told: str = ""
 
     @property
     def caption(self) -> str:
         """The numbers in one line."""
-        known = "" if self.fmr is None else f", FMR at this score {self.fmr:.1e}"
+        known = f", FMR at this score {self.fmr_told}" if self.fmr_told else ""
         return f"score {self.score:.4f}, distance {self.distance:.4f}{known}"
 
     def as_json(self) -> dict[str, Any]:
@@ -34,6 +38,7 @@ class Comparison:
             "score": self.score,
             "distance": self.distance,
             "fmr": self.fmr,
+            "fmr_told": self.fmr_told or None,
             "faces": [
                 {
                     "box": [box.x1, box.y1, box.x2, box.y2],
@@ -53,9 +58,9 @@ def compare(
     first: bytes,
     second: bytes,
     choice: FaceChoice,
-    fmr_of: Callable[[float], float] | None = None,
+    curve: Curve | None = None,
 ) -> Comparison:
-    """Compare the chosen faces. fmr_of: a calibration, score -> FMR.
+    """Compare the chosen faces. curve: of single images, to tell the score's FMR.
 
     Raises ImageUnreadable, ImageTooLarge, NoFace, TurnedAway, CutOff.
     """
@@ -63,7 +68,9 @@ def compare(
     score = float(one.vector @ two.vector)
     # Of the vectors themselves, which is exact where they are alike and sqrt(2 - 2 score) is not.
     distance = float(np.linalg.norm(one.vector.astype(np.float64) - two.vector))
-    return Comparison((one, two), score, distance, fmr_of(score) if fmr_of else None)
+    if curve is None:
+        return Comparison((one, two), score, distance, None)
+    return Comparison((one, two), score, distance, curve.fmr(score), curve.fmr_told(score))
 
 
 def picture(pipeline: FacePipeline, first: bytes, second: bytes, comparison: Comparison) -> bytes:

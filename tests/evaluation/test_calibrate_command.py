@@ -52,6 +52,9 @@ def test_curves_of_the_own_gallery_are_written_shown_and_win_over_the_shipped_on
     tmp_path: Path, daemon_in: StartDaemon
 ) -> None:
     config = write_config(tmp_path)
+    # 1.3 million comparisons of single images support the shipped rates; fewer of several images might not.
+    settings = "[decision]\nverify_fmr = 0.001"
+    config.write_text(f"{config.read_text()}{settings}\n")
     fill(load_config(config).gallery.path, people=400, images=4)
     done = calibrate(config)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
@@ -60,12 +63,19 @@ def test_curves_of_the_own_gallery_are_written_shown_and_win_over_the_shipped_on
     assert after == "after:  the own gallery: 1,600 templates of 400 subjects"
     told = json.loads((tmp_path / "var" / "calibration" / f"{FACENET[:16]}.json").read_text())
     assert {(one["enrolled"], one["probes"]) for one in told["curves"]} >= {(1, 1), (2, 2)}
-    # 1.3 million comparisons of single images support the shipped rates; fewer of several images might not.
-    settings = "[decision]\nverify_fmr = 0.001"
     with daemon_in(tmp_path, settings).client() as client:
         decision = client.status().decision
     assert decision.calibration == "the own gallery: 1,600 templates of 400 subjects"
     assert decision.verify_threshold is not None and decision.verify_threshold < 0.4
+
+
+def test_curves_that_would_keep_the_daemon_from_starting_are_not_written(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    fill(load_config(config).gallery.path, people=60, images=3)
+    done = calibrate(config)
+    assert done.returncode == 2
+    assert "nothing was written" in done.stderr and "a higher [decision] verify_fmr" in done.stderr
+    assert not (tmp_path / "var" / "calibration").exists()
 
 
 def test_a_running_daemon_keeps_its_gallery_from_being_calibrated_on(tmp_path: Path, daemon_in: StartDaemon) -> None:

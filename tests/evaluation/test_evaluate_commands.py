@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from daemons import ROOT
 from PIL import Image
 
+from face_server.calibration import Curve
 from face_server.errors import NoFace
 from face_server.evaluation.comparison import compare, picture
 from face_server.evaluation.embeddings import FaceChoice
@@ -200,8 +202,12 @@ def test_compare_shows_both_faces_their_crops_and_numbers(
 
 def test_compare_tells_the_error_rate_where_a_calibration_does(pipeline: Any, sample_photos: Path) -> None:
     images = [(sample_photos / name).read_bytes() for name in ("obama.jpg", "biden.jpg")]
-    compared = compare(pipeline, images[0], images[1], FaceChoice.LARGEST, lambda score: 0.25 if score < 0.3 else 0.0)
-    assert compared.fmr == 0.25 and "FMR at this score 2.5e-01" in compared.caption
+    curve = Curve(1, 1, 1000, 100, 0.03, ((-1.0, 0.25, 0.0), (1.0, 0.2499, 0.5)))
+    compared = compare(pipeline, images[0], images[1], FaceChoice.LARGEST, curve)
+    assert compared.fmr == pytest.approx(0.25, abs=1e-3) and "FMR at this score 2.5e-01" in compared.caption
+    beyond = dataclasses.replace(curve, points=((0.9, 0.1, 0.0), (1.0, 0.01, 0.5)))
+    compared = compare(pipeline, images[0], images[1], FaceChoice.LARGEST, beyond)
+    assert "FMR at this score above 1.0e-01" in compared.caption
     assert picture(pipeline, images[0], images[1], compared).startswith(b"\x89PNG")
 
 
