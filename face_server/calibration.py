@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -99,16 +100,30 @@ class Calibration:
         return self._curves[_from_above(self._enrolled, enrolled), _from_above(self._probes, probes)]
 
     def threshold(self, fmr: float, enrolled: int, probes: int) -> float:
-        """The threshold for these counts: of counts between two measured ones the higher, so the safe one.
+        """The threshold for these counts: of all curves up to the next measured counts the highest, so the safe one.
 
+        More images never lower a threshold. Past the last measured counts it goes on rising as it did between the last
+        two, in the inverse of the number of images, by which the noise of a mean falls.
         Raises ThresholdUnsupported when a curve that is needed cannot support the rate.
         """
-        pairs = {
-            (side(self._enrolled, enrolled), other(self._probes, probes))
-            for side in (_from_below, _from_above)
-            for other in (_from_below, _from_above)
-        }
-        return max(self._curves[pair].threshold(fmr) for pair in pairs)
+        most_enrolled, most_probes = _from_above(self._enrolled, enrolled), _from_above(self._probes, probes)
+        highest = max(
+            curve.threshold(fmr)
+            for curve in self.curves
+            if curve.enrolled <= most_enrolled and curve.probes <= most_probes
+        )
+        more = _beyond(self._enrolled, enrolled, lambda known: self._curves[known, most_probes].threshold(fmr))
+        more += _beyond(self._probes, probes, lambda known: self._curves[most_enrolled, known].threshold(fmr))
+        return min(highest + more, 1.0)
+
+    def completed(self, other: Calibration) -> Calibration:
+        """This one, with the other's curves for counts that it has none for; as it is where that leaves gaps."""
+        curves = other._curves | self._curves
+        counts = {enrolled for enrolled, _ in curves}, {probes for _, probes in curves}
+        if len(curves) == len(self.curves) or len(curves) != len(counts[0]) * len(counts[1]):
+            return self
+        source = f"{self.source}; for other counts {other.source}"
+        return Calibration(self.fingerprint, source, tuple(curves[counted] for counted in sorted(curves)))
 
     @property
     def _curves(self) -> dict[tuple[int, int], Curve]:
@@ -127,9 +142,13 @@ def _from_above(known: list[int], wanted: int) -> int:
     return known[min(bisect_left(known, wanted), len(known) - 1)]
 
 
-def _from_below(known: list[int], wanted: int) -> int:
-    above = _from_above(known, wanted)
-    return above if above <= wanted else known[max(0, known.index(above) - 1)]
+def _beyond(known: list[int], wanted: int, threshold: Callable[[int], float]) -> float:
+    """What the threshold rises past the last known count; nothing where that is not past it, or the only one."""
+    if wanted <= known[-1] or len(known) < 2:
+        return 0.0
+    before, last = known[-2:]
+    rise = max(0.0, threshold(last) - threshold(before))
+    return rise * (1 / last - 1 / wanted) / (1 / before - 1 / last)
 
 
 def calibration_name(fingerprint: str) -> str:

@@ -202,8 +202,17 @@ class Service:
         )
 
     def _identify(self, request: Identify, level: Level) -> IdentifyReply:
-        probe, probes = self._probe(request.images)
-        found = self.identification(probe, probes, request.limit)
+        templates = self._probes(request.images)
+        probes = len(templates)
+        try:
+            found = self.identification(_fused(templates), probes, request.limit)
+        except ThresholdUnsupported:
+            if probes == 1:
+                raise
+            # Single images rest on far more comparisons, so they can be searched in a larger gallery. Always the first:
+            # to try one after the other would be several chances for a stranger.
+            probes = 1
+            found = self.identification(templates[0].vector, probes, request.limit)
         subject = found.candidates[0].subject if found.match else None
         if level is not Level.OPERATOR:
             return IdentifyReply(found.match, subject)
@@ -219,7 +228,12 @@ class Service:
         return VerifyReply(found.match, request.id, found.score, found.threshold, probes)
 
     def _probe(self, images: tuple[bytes, ...]) -> tuple[FloatArray, int]:
-        """The unit vector fused from the images that can be used, and how many these are.
+        """The unit vector fused from the images that can be used, and how many these are. Raises as `_probes`."""
+        templates = self._probes(images)
+        return _fused(templates), len(templates)
+
+    def _probes(self, images: tuple[bytes, ...]) -> list[Template]:
+        """The templates of the images that can be used, at least one, in their order.
 
         The same image twice is one: it adds no evidence. Raises the first image's error when none can be used.
         """
@@ -227,7 +241,7 @@ class Service:
         captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
         if not captures:
             raise _all_refused(outcomes)
-        return _fused([capture.template for capture in captures]), len(captures)
+        return [capture.template for capture in captures]
 
     def _compare(self, request: Compare) -> CompareReply:
         one, two = (self._pipeline.capture(image, Purpose.SEARCH) for image in request.images)
@@ -350,7 +364,7 @@ def _supported(threshold: Callable[[], float]) -> float | None:
 def _fused(templates: list[Template]) -> FloatArray:
     """One unit vector (dimension,) float32 of several templates of one person: their mean, made a unit vector again.
 
-    Of the ways to fuse that were measured it misses the fewest (README, "Several captures").
+    Of the ways to fuse that were measured it misses the fewest (docs/measurements.md, "Several images of one person").
     Raises DifferentPeople when the vectors cancel out, which those of one person never do.
     """
     mean = np.mean([template.vector for template in templates], axis=0, dtype=np.float64)

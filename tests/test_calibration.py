@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,26 @@ def test_counts_between_two_measured_ones_get_the_higher_threshold(calibration: 
     assert calibration.threshold(1e-3, 2, 1) == pytest.approx(0.54)
 
 
-def test_more_than_was_measured_is_judged_by_the_last(calibration: Calibration) -> None:
-    assert calibration.threshold(1e-3, 20, 10) == calibration.threshold(1e-3, 3, 2)
+def test_past_the_measured_counts_a_threshold_goes_on_rising_ever_more_slowly(calibration: Calibration) -> None:
+    last = [calibration.threshold(1e-3, count, 1) for count in (1, 3, 4, 6, 20, 1000)]
+    assert last == sorted(set(last))
+    # By the inverse of the count: from 1 to 3 it falls by 2/3, from 3 on by at most 1/3.
+    assert last[-1] - last[1] < (last[1] - last[0]) / 2
+    assert calibration.threshold(1e-3, 20, 10) > max(calibration.threshold(1e-3, 20, 2), last[4])
+
+
+def test_more_images_never_lower_a_threshold(calibration: Calibration) -> None:
+    turned = [replace(one, points=tuple((s - 0.2, f, m) for s, f, m in one.points)) for one in calibration.curves[1:]]
+    odd = Calibration(calibration.fingerprint, "made up", (calibration.curves[0], *turned))
+    assert odd.threshold(1e-3, 3, 2) == odd.threshold(1e-3, 1, 1)
+
+
+def test_counts_without_a_curve_are_taken_from_another_calibration(calibration: Calibration) -> None:
+    own = Calibration(calibration.fingerprint, "own", calibration.curves[:1])
+    whole = own.completed(replace(calibration, source="other"))
+    assert whole.curves == calibration.curves
+    assert whole.source == "own; for other counts other"
+    assert calibration.completed(own) is calibration
 
 
 @pytest.mark.parametrize("fmr", [9e-5, 0.0, -1.0, float("nan")])
@@ -189,8 +208,22 @@ def test_too_few_people_or_images_are_refused_in_words(count: int, images: int) 
 
 
 def test_counts_that_nobody_has_images_for_are_left_out_and_the_rest_is_complete() -> None:
+    """Two images of everyone: nobody is compared with themselves by two and two, but with the others they are."""
     measured = calibrate(*people(400, 2), FINGERPRINT, "made up")
-    assert {(one.enrolled, one.probes) for one in measured.curves} == {(1, 1)}
+    curves = {(one.enrolled, one.probes): one for one in measured.curves}
+    assert set(curves) == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert curves[1, 1].mated == 400 and curves[2, 2].mated == 0
+    assert {fnmr for _, _, fnmr in curves[2, 2].points} == {1.0}
+
+
+def test_a_pair_of_people_that_is_met_from_both_sides_is_counted_once() -> None:
+    measured = calibrate(*people(400, 2), FINGERPRINT, "made up")
+    assert {(one.enrolled, one.probes): one.comparisons for one in measured.curves} == {
+        (1, 1): 800 * 798 // 2,
+        (1, 2): 400 * 399,
+        (2, 1): 400 * 399 * 2,
+        (2, 2): 400 * 399 // 2,
+    }
 
 
 def test_an_image_is_no_evidence_about_itself() -> None:

@@ -50,6 +50,9 @@ def run(options: argparse.Namespace, config: Config) -> int:
     with tqdm(total=len(ENROLLED) * len(PROBES), unit="curve", disable=None) as bar:
         measured = calibrate(vectors, people, fingerprint, source, progress=bar.update)
     before = assemble_calibration(config, fingerprint)
+    if before is not None and not options.images:
+        # A small gallery says nothing of many images; judged by the curve of few they would be let in too easily.
+        measured = measured.completed(before)
     if options.out is None and not _is_fixed(config):
         _require_useful(config, measured)
     path = write_calibration(options.out or config.decision.calibration_path, measured)
@@ -117,7 +120,7 @@ def _comparison(before: Calibration | None, after: Calibration) -> list[str]:
         for fmr in RATES:
             old = _threshold(before.curve(curve.enrolled, curve.probes), fmr) if before else None
             new = _threshold(curve, fmr)
-            fnmr = "" if new is None else f"{curve.fnmr(new):8.4f}"
+            fnmr = "" if new is None or not curve.mated else f"{curve.fnmr(new):8.4f}"
             note = " (extrapolated)" if new is not None and fmr < curve.measured_fmr else ""
             lines.append(
                 f"{curve.enrolled:8d} {curve.probes:6d} {fmr:7.0e} {_shown(old)} {_shown(new)} {fnmr:>8s}"

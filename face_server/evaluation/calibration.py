@@ -26,7 +26,7 @@ from face_server.calibration import Calibration, Curve
 from face_server.errors import ConfigError
 from face_server.types import FloatArray
 
-#: The counts that get a curve; more templates or images than these are judged by the last.
+#: The counts that get a curve; for more templates or images the look-up goes on from the last two.
 ENROLLED, PROBES = (1, 2, 3, 5), (1, 2, 3)
 #: Draws of the images of each person. More change the thresholds of lfw-dev by less than 0.003.
 ROUNDS = 8
@@ -130,7 +130,19 @@ def _round(vectors: FloatArray, drawn: Draw, tally: Tally) -> int:
         tally.impostors += _binned(scores[~same])
         tally.mated += _binned(scores[same & apart(block, searches)])
         counted += int(np.count_nonzero(~same))
-    return counted
+    return counted - _met_twice(drawn)
+
+
+def _met_twice(drawn: Draw) -> int:
+    """Pairs of people met from both sides: whose only probe are the very images that are enrolled."""
+    subjects, subject_of, searches, search_of = drawn
+    if subjects.shape[1] != searches.shape[1] or subjects.shape[1] == 1:
+        return 0
+    enrolled = {person: set(rows) for person, rows in zip(subject_of.tolist(), subjects.tolist(), strict=True)}
+    both = sum(
+        enrolled.get(person) == set(rows) for person, rows in zip(search_of.tolist(), searches.tolist(), strict=True)
+    )
+    return both * (both - 1) // 2
 
 
 def draws(own: Sequence[NDArray[np.int64]], enrolled: int, probes: int, seed: int) -> Iterator[Draw]:
@@ -190,13 +202,17 @@ def _binned(scores: NDArray[np.float32]) -> Counts:
 
 
 def _curve_of(tally: Tally, enrolled: int, probes: int, singles: Numbers | None) -> Curve | None:
-    """The points to one decade below what was measured, with what the same person's comparisons miss at each."""
+    """The points to one decade below what was measured, with what the same person's comparisons miss at each.
+
+    Where nobody has images enough for both sides the FMR is known all the same, and the FNMR is told as 1.
+    """
     rising = _points(tally, singles)
     counted = int(tally.mated.sum())
-    if rising is None or not counted:
+    if rising is None or (not counted and enrolled == probes == 1):
         return None
     # Of a bin's lower edge: the share of the same person below it.
-    fnmr = np.interp(rising, _EDGES, np.concatenate(([0], tally.mated.cumsum()[:-1])) / counted)
+    below = np.concatenate(([0], tally.mated.cumsum()[:-1])) / counted if counted else np.ones(BINS)
+    fnmr = np.interp(rising, _EDGES, below)
     mated = counted // (2 if enrolled == probes == 1 else ROUNDS)
     decades = _decades(tally)
     points = [(float(s), float(10.0**d), float(m)) for s, d, m in zip(rising, decades, fnmr, strict=True)]

@@ -50,7 +50,7 @@ def asked(shop: Shop, **changes: str) -> str:
 def code(site: Website, shop: Shop, victim: Account) -> str:
     """Log in for the shop; the code in the address of the way back."""
     visitor = site.visitor()
-    assert visitor.get(asked(shop)).status == 200
+    assert visitor.get(asked(shop)).location == "/login"
     location = urlsplit(visitor.password(victim.email, victim.password).location)
     answer = parse_qs(location.query)
     assert f"{location.scheme}://{location.netloc}{location.path}" == RETURN_TO
