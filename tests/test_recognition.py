@@ -10,7 +10,7 @@ import pytest
 from daemons import Daemon, StartDaemon, start_daemon
 
 from face_server.client import Client
-from face_server.errors import PersonError, SeveralFaces
+from face_server.errors import PersonError, SeveralFaces, ThresholdUnsupported
 
 #: Pictures of ../shared/data/probes with one labelled person, and who it is.
 SINGLE_FACE_PROBES = {
@@ -119,3 +119,29 @@ def test_a_restarted_daemon_finds_who_was_enrolled(daemon_in: StartDaemon, tmp_p
         reply = client.identify((sample_photos / "obama2.jpg").read_bytes())
     assert reply.match and reply.id == 7
     assert reply.score is None and reply.candidates is None
+
+
+@pytest.mark.parametrize(("fpir", "images"), [("0.00002", 2), ("0.00001", 1)], ids=["fused", "the first alone"])
+def test_a_search_that_fused_images_cannot_support_is_made_with_the_first_alone(
+    daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path, fpir: str, images: int
+) -> None:
+    """Two images against two templates support an FMR of 1.6e-5, one against two of 4e-6."""
+    running = daemon_in(tmp_path, f"[decision]\nidentify_fpir = {fpir}")
+    one, two, three = ((sample_photos / f"{name}.jpg").read_bytes() for name in ("obama", "obama2", "obama3"))
+    with running.client() as client:
+        client.enrol("barack", [one, two])
+        reply = client.identify(three, (sample_photos / "obama_partial_face.jpg").read_bytes())
+        alone = client.identify(three)
+    assert reply.match and reply.probes == images
+    assert (reply.score == pytest.approx(alone.score, abs=1e-5)) == (images == 1)
+
+
+def test_a_search_that_a_single_image_cannot_support_either_is_refused(
+    daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path
+) -> None:
+    running = daemon_in(tmp_path, "[decision]\nidentify_fpir = 0.000001")
+    one, two, three = ((sample_photos / f"{name}.jpg").read_bytes() for name in ("obama", "obama2", "obama3"))
+    with running.client() as client:
+        client.enrol("barack", [one, two], force=True)
+        with pytest.raises(ThresholdUnsupported):
+            client.identify(three)
