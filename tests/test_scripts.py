@@ -152,6 +152,7 @@ def copy(tmp_path: Path) -> Copy:
 VERIFY_MODELS = "-m face_server.models models/manifest.toml models"
 TRY_MOBILEFACENET = f"{VERIFY_MODELS} --try mobilefacenet"
 VERIFY_PHOTOS = "-m face_server.models tests/photos.toml var/test-photos"
+VERIFY_AXE = "-m face_server.models tests/browser.toml var/browser"
 VERIFY_VENDOR = "-m face_server.models face_web/vendor.toml face_web/public/vendor"
 
 
