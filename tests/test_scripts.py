@@ -172,7 +172,7 @@ def test_setup_installs_with_hashes_once_and_the_second_time_only_looks_at_the_m
 
 def test_setup_for_tests_serves_running_too(copy: Copy) -> None:
     assert "-r requirements-dev.lock" in installs(copy.setup("--dev"))[2]
-    assert copy.setup("--dev") == [TRY_MOBILEFACENET, VERIFY_PHOTOS]
+    assert copy.setup("--dev") == [TRY_MOBILEFACENET, VERIFY_PHOTOS, VERIFY_AXE]
     assert copy.setup() == [VERIFY_MODELS]
 
 
