@@ -28,8 +28,13 @@ OPERATOR = Account("The operator", "operator@example.org", "a sentence of the op
 
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"viewport": PHONE, "device_scale_factor": 2, "is_mobile": True, "has_touch": True},
+    "dark-phone": {
+        "color_scheme": "dark",
+        "viewport": PHONE,
+        "device_scale_factor": 2,
+        "is_mobile": True,
+        "has_touch": True,
+    },
 }
 
 
@@ -64,7 +69,7 @@ def closed(site: Website, web_daemon: Daemon) -> Iterator[Website]:
 
 @pytest.fixture(params=LOOKS)
 def look(request: pytest.FixtureRequest, site: Website) -> str:
-    """Light, dark, or a phone's width."""
+    """Light on a desk, or dark and of a phone's width."""
     site.forgive()
     return str(request.param)
 
