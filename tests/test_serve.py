@@ -33,7 +33,8 @@ class Served:
         self.log = directory / "serve.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [ROOT / "scripts" / "serve", "--config", config, *arguments],
+                # Tests that were started in the background ignore Ctrl-C, and so would all that they start.
+                ["env", "--default-signal=INT", ROOT / "scripts" / "serve", "--config", config, *arguments],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -85,7 +86,6 @@ def gone(pid: int) -> bool:
         return True
 
 
-@pytest.mark.xfail(strict=False, reason="once in five runs of everything the end hung for 120 s; not explained yet")
 def test_both_come_up_and_ctrl_c_ends_both_with_the_status_of_a_graceful_end(served: Served) -> None:
     address = served.await_line(r"the site is ready: \S+").split()[-1]
     with urllib.request.urlopen(f"{address}/healthz", timeout=PATIENCE_S) as answer:
