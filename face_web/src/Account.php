@@ -71,6 +71,9 @@ final class Account
             if ($person->face->state !== FaceState::Removing) {
                 $this->people->setFaceState($person->id, FaceState::Removing);
             }
+            if ($by !== null) {
+                $this->people->unbar($person->id);
+            }
             $this->audit->append('face_removed', $person->id, $source, self::hand($by));
         });
         return $this->cleared($person);

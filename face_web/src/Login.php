@@ -45,15 +45,22 @@ final class Login
     /**
      * Done: it is the outcome's person, who may be let in, or (face_then_password) may go on to the password.
      *
-     * @param list<string> $frames of one burst, never seen before
+     * @param list<string> $frames of one burst
+     * @param \Closure(): bool $areNew whether they were never sent before; asked once, and only of an attempt that may
+     *        be made, so that a locked source fills no memory. A replay is a failure, and the daemon is not asked
      */
-    public function byFace(string $source, string $email, array $frames): Outcome
+    public function byFace(string $source, string $email, array $frames, \Closure $areNew): Outcome
     {
         $claimed = $this->mode === self::FACE ? null : $this->people->byEmail($email);
         $attempt = Attempt::face($source, $claimed?->id);
         $verdict = $this->begin($attempt);
         if ($verdict->retryAfterS > 0) {
             return Outcome::wait($verdict->retryAfterS);
+        }
+        if (!$areNew()) {
+            $this->throttle->failed($attempt);
+            $this->audit->append('login_refused', $claimed?->id, $source, ['by' => 'face', 'why' => 'replay']);
+            return Outcome::refused();
         }
         try {
             $seen = $this->mode === self::FACE ? $this->identified($frames) : $this->verified($claimed, $frames);
@@ -62,20 +69,6 @@ final class Login
             return self::unusable($error, count($frames));
         }
         return $this->decided($attempt, $verdict, $seen, $source, $claimed);
-    }
-
-    /** The same frames were sent before: a failure like another, without asking the daemon. */
-    public function replayed(string $source, string $email): Outcome
-    {
-        $claimed = $this->mode === self::FACE ? null : $this->people->byEmail($email);
-        $attempt = Attempt::face($source, $claimed?->id);
-        $verdict = $this->begin($attempt);
-        if ($verdict->retryAfterS > 0) {
-            return Outcome::wait($verdict->retryAfterS);
-        }
-        $this->throttle->failed($attempt);
-        $this->audit->append('login_refused', $claimed?->id, $source, ['by' => 'face', 'why' => 'replay']);
-        return Outcome::refused();
     }
 
     /**

@@ -2,7 +2,8 @@
 
 /**
  * Finishes what a crash left half-way between database and daemon, always towards less: templates go first, then the
- * row that says under which subject they are. Doing it twice does no harm.
+ * row that says under which subject they are. Doing it twice does no harm. What has no row any more is removed once
+ * again (see People\GoneFaces), so that no template is left whose owner nobody knows.
  */
 
 declare(strict_types=1);
@@ -45,6 +46,20 @@ final class Reconciliation
                 $this->audit->append('reconciled', $person->id, 'reconcile', ['status' => $person->status->value]);
                 $cleared++;
             }
+        }
+        return $cleared + $this->clearGone($abandonedOnly);
+    }
+
+    /** @return int how many subjects without a row had templates after all */
+    private function clearGone(bool $abandonedOnly): int
+    {
+        $cleared = 0;
+        foreach ($this->people->goneFaces->olderThan($abandonedOnly ? self::ABANDONED_S : 0) as $subject) {
+            if ($this->faceServer->remove($subject)) {
+                $this->audit->append('reconciled', null, 'reconcile', ['status' => 'gone']);
+                $cleared++;
+            }
+            $this->people->goneFaces->forget($subject);
         }
         return $cleared;
     }

@@ -19,7 +19,7 @@ use FaceWeb\People\InvalidEntry;
 
 final class Schema
 {
-    public const VERSION = 1;
+    public const VERSION = 2;
 
     /** Types by name: SQLite's, then MySQL's. Hashes and ids compare byte by byte, and so do emails and names. */
     private const TYPES = [
@@ -75,6 +75,12 @@ final class Schema
             user_id {int} NOT NULL, return_to {text} NOT NULL, amr {word} NOT NULL, auth_time {int} NOT NULL,
             expires_at {int} NOT NULL, used_at {int} NULL){end}',
     ];
+
+    private const GONE_FACE = 'CREATE TABLE IF NOT EXISTS gone_face (subject {subject} NOT NULL PRIMARY KEY,
+        gone_at {int} NOT NULL){end}';
+
+    private const FORMER_USER = 'CREATE TABLE IF NOT EXISTS former_user (user_id {int} NOT NULL PRIMARY KEY, img {text},
+        user_name {name}, email {email}, role {word} NOT NULL, FOREIGN KEY (user_id) REFERENCES face_user (id)){end}';
 
     /** index name => [table, columns, unique] */
     private const INDEXES = [
@@ -136,6 +142,9 @@ final class Schema
         if ($from < 1) {
             $this->stepOne();
         }
+        if ($from < 2) {
+            $this->stepTwo();
+        }
         return self::VERSION - $from;
     }
 
@@ -152,6 +161,19 @@ final class Schema
             $this->database->insertNew('setting', ['name' => $name, 'value' => '']);
         }
         $this->database->insertNew('setting', ['name' => 'schema_version', 'value' => '1']);
+    }
+
+    /** What is removed is removed twice, an unfinished take-over can be undone, and who is barred stays so. */
+    private function stepTwo(): void
+    {
+        $this->make(self::GONE_FACE);
+        $this->make(self::FORMER_USER);
+        if (!in_array('face_barred', $this->columns('face_user'), true)) {
+            $this->make('ALTER TABLE face_user ADD COLUMN face_barred {int} NOT NULL DEFAULT 0');
+        }
+        $off = "SELECT user_id FROM face WHERE state = 'off'";
+        $this->database->execute("UPDATE face_user SET face_barred = 1 WHERE id IN ($off)");
+        $this->database->execute("UPDATE setting SET value = '2' WHERE name = 'schema_version'");
     }
 
     private function make(string $sql): void

@@ -56,7 +56,7 @@ final class Services
     public static function of(Config $config): self
     {
         $web = $config->web;
-        $sessions = new PhpSessionStore($web->sessionPath, $web->sessionAbsoluteS, $web->isHttps());
+        $sessions = new PhpSessionStore($web->sessionPath, $web->sessionIdleS, $web->isHttps());
         return new self($config, new SystemClock(), $sessions);
     }
 

@@ -56,6 +56,14 @@ def test_each_further_failure_doubles_the_wait_up_to_a_quarter_of_an_hour(site: 
         assert whole * 0.6 <= told <= whole
 
 
+def test_what_a_locked_source_sends_fills_no_memory(site: Website, victim: Account) -> None:
+    for _ in range(FREE):
+        fail(site)
+    before = site.rows("SELECT COUNT(*) FROM seen_frame")
+    assert [fail(site) for _ in range(3)] == ["wait"] * 3
+    assert site.rows("SELECT COUNT(*) FROM seen_frame") == before
+
+
 def test_a_new_session_for_each_guess_does_not_help(site: Website, victim: Account) -> None:
     for _ in range(FREE):
         assert fail(site) == "refused"

@@ -13,6 +13,7 @@ final class PhpSessionStore implements SessionStore
 {
     private bool $begun = false;
 
+    /** @param int $lifetimeS files that no request has touched for so long are cleared away */
     public function __construct(
         private readonly string $directory,
         private readonly int $lifetimeS,

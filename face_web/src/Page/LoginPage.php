@@ -73,9 +73,8 @@ final class LoginPage
         if (trim($email) === '' && $this->mode() !== Login::FACE) {
             return $burst->answer(Outcome::form(['email' => 'empty']), '');
         }
-        $outcome = $burst->isNew($frames)
-            ? $this->services->login()->byFace($visit->source, $email, $frames->bytes)
-            : $this->services->login()->replayed($visit->source, $email);
+        $areNew = fn (): bool => $burst->isNew($frames);
+        $outcome = $this->services->login()->byFace($visit->source, $email, $frames->bytes, $areNew);
         return $this->mode() === Login::FACE_THEN_PASSWORD
             ? $this->factor($visit, $burst, $outcome, $email)
             : $burst->answer($outcome, $outcome->isDone() ? $this->letIn($visit, $outcome, ['face']) : '');

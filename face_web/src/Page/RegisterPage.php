@@ -67,13 +67,15 @@ final class RegisterPage
             return $burst->unreadable($pictures);
         }
         // A photo file is the same bytes at every try, so where files are taken a second try is no replay.
-        $isNew = $burst->isNew($pictures) || $this->services->config->web->uploadAccepted;
-        $outcome = $isNew ? $this->limited($visit, $pictures->bytes) : Outcome::refused();
-        return $burst->answer($outcome, '/registered');
+        $areNew = fn (): bool => $burst->isNew($pictures) || $this->services->config->web->uploadAccepted;
+        return $burst->answer($this->limited($visit, $pictures->bytes, $areNew), '/registered');
     }
 
-    /** @param list<string> $pictures */
-    private function limited(Visit $visit, array $pictures): Outcome
+    /**
+     * @param list<string> $pictures
+     * @param \Closure(): bool $areNew
+     */
+    private function limited(Visit $visit, array $pictures, \Closure $areNew): Outcome
     {
         $throttle = $this->services->throttle();
         $attempt = Attempt::registration($visit->source);
@@ -83,7 +85,9 @@ final class RegisterPage
         }
         ($this->services->pause)($verdict->delayMs);
         try {
-            $outcome = $this->services->registration()->register($this->applicant($visit), $pictures, $visit->source);
+            $outcome = $areNew()
+                ? $this->services->registration()->register($this->applicant($visit), $pictures, $visit->source)
+                : Outcome::refused();
         } catch (\Throwable $error) {
             $throttle->failed($attempt);
             throw $error;

@@ -21,8 +21,13 @@ final class People
     private const SELECT = 'SELECT u.*, f.subject, f.state AS face_state, f.created_at AS face_created_at
         FROM face_user u LEFT JOIN face f ON f.user_id = u.id';
 
+    public readonly GoneFaces $goneFaces;
+    private readonly FormerUsers $formerUsers;
+
     public function __construct(private readonly Database $database, private readonly Clock $clock)
     {
+        $this->goneFaces = new GoneFaces($database, $clock);
+        $this->formerUsers = new FormerUsers($database);
     }
 
     public function byId(int $id): ?Person
@@ -106,7 +111,10 @@ final class People
     /** The registration is complete. */
     public function activate(int $id): void
     {
-        $this->step($id, [Status::Pending], Status::Active, 'activated');
+        $this->database->transaction(function () use ($id): void {
+            $this->step($id, [Status::Pending], Status::Active, 'activated');
+            $this->formerUsers->forget($id);
+        });
     }
 
     /** From here on nobody logs in, and reconciliation finishes what does not get finished. */
@@ -115,7 +123,10 @@ final class People
         $this->step($id, Status::cases(), Status::Deleting, 'deleted');
     }
 
-    /** Removes the row and what hangs on it; after markDeleting, or a registration that was not completed. */
+    /**
+     * Removes the row and what hangs on it; after markDeleting, or a registration that was not completed. A row of the
+     * original system that such a registration had taken over is as it was.
+     */
     public function delete(int $id): void
     {
         $this->database->transaction(function () use ($id): void {
@@ -124,6 +135,10 @@ final class People
                 throw WrongState::account($id, 'removed');
             }
             $this->dropFace($id);
+            if ($person->status === Status::Pending && $this->formerUsers->giveBack($id)) {
+                return;
+            }
+            $this->formerUsers->forget($id);
             $this->database->execute('DELETE FROM face_user WHERE id = ?', [$id]);
         });
     }
@@ -215,14 +230,15 @@ final class People
     }
 
     /**
-     * The daemon has the templates: the face may be used.
+     * The daemon has the templates: the face may be used, unless an administrator has turned this person's faces off.
      *
      * @param list<int> $templateIds
      */
     public function faceEnrolled(int $id, array $templateIds): void
     {
         $this->database->transaction(function () use ($id, $templateIds): void {
-            $this->faceStep($id, [FaceState::Enrolling], FaceState::Active);
+            $barred = $this->database->row('SELECT face_barred FROM face_user WHERE id = ?', [$id])['face_barred'] ?? 1;
+            $this->faceStep($id, [FaceState::Enrolling], (int) $barred === 0 ? FaceState::Active : FaceState::Off);
             $this->addCaptures($id, $templateIds);
         });
     }
@@ -265,7 +281,10 @@ final class People
         });
     }
 
-    /** Off and Active for an administrator, Removing before the daemon is asked to forget; never back from Removing. */
+    /**
+     * Off and Active for an administrator, Removing before the daemon is asked to forget; never back from Removing.
+     * Off holds for the person: a new face is off too.
+     */
     public function setFaceState(int $id, FaceState $state): void
     {
         $from = match ($state) {
@@ -273,7 +292,18 @@ final class People
             FaceState::Off, FaceState::Active => [FaceState::Active, FaceState::Off],
             FaceState::Enrolling => [],
         };
-        $this->faceStep($id, $from, $state);
+        $this->database->transaction(function () use ($id, $from, $state): void {
+            $this->faceStep($id, $from, $state);
+            if ($state !== FaceState::Removing) {
+                $this->set($id, 'face_barred = ?', [$state === FaceState::Off ? 1 : 0]);
+            }
+        });
+    }
+
+    /** An administrator gives the person a fresh start: the next face is not off. */
+    public function unbar(int $id): void
+    {
+        $this->set($id, 'face_barred = ?', [0]);
     }
 
     /** The daemon has forgotten: the rows of the face go, and the consent is withdrawn. */
@@ -301,18 +331,12 @@ final class People
     /** @param array<string, int|string|null> $values */
     private function takeOver(array $values): ?int
     {
-        $tail = $this->database->isMysql() ? ' FOR UPDATE' : '';
-        $former = $this->database->row(
-            'SELECT id FROM face_user WHERE email_key = ? AND password_hash IS NULL' . $tail,
-            [$values['email_key']]
-        );
-        if ($former === null) {
-            return null;
+        $id = $this->formerUsers->find((string) $values['email_key']);
+        if ($id !== null) {
+            $this->formerUsers->keep($id);
+            $this->set($id, implode(' = ?, ', array_keys($values)) . ' = ?', array_values($values));
         }
-        $this->dropFace((int) $former['id']);
-        $columns = implode(' = ?, ', array_keys($values)) . ' = ?';
-        $this->set((int) $former['id'], $columns, array_values($values));
-        return (int) $former['id'];
+        return $id;
     }
 
     /** @param array<string, int|string|null> $values */
@@ -367,6 +391,9 @@ final class People
     private function dropFace(int $id): void
     {
         $this->database->execute('DELETE FROM capture WHERE user_id = ?', [$id]);
+        foreach ($this->database->rows('SELECT subject FROM face WHERE user_id = ?', [$id]) as $face) {
+            $this->goneFaces->add((string) $face['subject']);
+        }
         $this->database->execute('DELETE FROM face WHERE user_id = ?', [$id]);
     }
 

@@ -2,7 +2,8 @@
 
 /**
  * Owns the memory of frames that were sent: a camera never gives the same bytes twice, a replay does.
- * Kept 24 hours as SHA-256, over all sessions. All frames of a burst are remembered, also of a refused one.
+ * Kept 24 hours as SHA-256, over all sessions. All frames of a burst that was looked at are remembered, also of a
+ * refused one; what a locked source sends is not looked at, so it fills nothing.
  */
 
 declare(strict_types=1);

@@ -7,9 +7,11 @@ namespace FaceWeb\Tests\Database;
 use FaceWeb\Database;
 use FaceWeb\DatabaseError;
 use FaceWeb\People\EmailTaken;
+use FaceWeb\People\FaceState;
 use FaceWeb\People\People;
 use FaceWeb\People\Status;
 use FaceWeb\People\WrongState;
+use FaceWeb\Schema;
 use PDOException;
 use PHPUnit\Framework\TestCase;
 
@@ -21,7 +23,7 @@ final class SchemaTest extends TestCase
     public function testMigratingTwiceDoesNothingTheSecondTime(string $engine): void
     {
         $database = $this->emptyDatabase($engine);
-        self::assertSame(1, $database->migrate());
+        self::assertSame(Schema::VERSION, $database->migrate());
         self::assertSame(0, $database->migrate());
         self::assertSame(0, $this->reopened()->migrate());
     }
@@ -32,7 +34,7 @@ final class SchemaTest extends TestCase
         $this->emptyDatabase($engine);
         $steps = $this->together(5, ['do' => 'migrate']);
         sort($steps);
-        self::assertSame([0, 0, 0, 0, 1], $steps);
+        self::assertSame([0, 0, 0, 0, Schema::VERSION], $steps);
     }
 
     /** @dataProvider engines */
@@ -41,8 +43,10 @@ final class SchemaTest extends TestCase
         $database = $this->database($engine);
         $database->execute("DELETE FROM setting WHERE name = 'schema_version'");
         $database->execute('DROP TABLE code');
+        $database->execute('DROP TABLE gone_face');
         $database->execute('ALTER TABLE face_user DROP COLUMN sessions_from');
-        self::assertSame(1, $database->migrate());
+        self::assertSame(Schema::VERSION, $database->migrate());
+        self::assertSame([], $database->rows('SELECT * FROM gone_face'));
         self::assertSame([], $database->rows('SELECT * FROM code'));
         self::assertSame([], $database->rows('SELECT sessions_from FROM face_user'));
     }
@@ -87,6 +91,46 @@ final class SchemaTest extends TestCase
         self::assertSame('', $database->row('SELECT img FROM face_user WHERE id = 4')['img']);
         $this->expectException(EmailTaken::class);
         $people->addPending('Mallory', 'bob@example.org', 'other', 'v1');
+    }
+
+    /** @dataProvider engines */
+    public function testARowOfTheOriginalIsAsItWasWhenTheRegistrationThatTookItOverFails(string $engine): void
+    {
+        $database = $this->original($engine);
+        $database->migrate();
+        $before = $database->row('SELECT * FROM face_user WHERE id = 4');
+        $people = new People($database, $this->clock);
+        for ($try = 0; $try < 2; $try++) {
+            $people->startFace($people->addPending('Robert', 'BOB@example.org', 'hash', 'v1')->id);
+            $people->delete(4);
+            self::assertSame($before, $database->row('SELECT * FROM face_user WHERE id = 4'));
+        }
+        $people->activate($people->addPending('Robert', 'bob@example.org', 'hash', 'v1')->id);
+        $people->markDeleting(4);
+        $people->delete(4);
+        self::assertNull($people->byId(4), 'an account that was complete goes for good');
+    }
+
+    /** @dataProvider engines */
+    public function testAFaceThatWasOffBeforeVersionTwoStaysOffForTheNextFaceToo(string $engine): void
+    {
+        $database = $this->database($engine);
+        $people = new People($database, $this->clock);
+        $ann = $people->addPending('Ann', 'ann@example.org', 'hash', 'v1');
+        $people->startFace($ann->id);
+        $people->faceEnrolled($ann->id, [1]);
+        $people->activate($ann->id);
+        $database->execute("UPDATE face SET state = 'off'");
+        $database->execute("UPDATE setting SET value = '1' WHERE name = 'schema_version'");
+        $database->execute('ALTER TABLE face_user DROP COLUMN face_barred');
+        $database->execute('DROP TABLE former_user');
+        $database->execute('DROP TABLE gone_face');
+        self::assertSame(1, $database->migrate());
+        $people->setFaceState($ann->id, FaceState::Removing);
+        $people->removeFace($ann->id);
+        $people->startFace($ann->id);
+        $people->faceEnrolled($ann->id, [2]);
+        self::assertSame(FaceState::Off, $people->byId($ann->id)->face->state);
     }
 
     /** @dataProvider engines */

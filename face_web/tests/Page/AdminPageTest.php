@@ -8,6 +8,7 @@ use FaceWeb\People\FaceState;
 use FaceWeb\People\Person;
 use FaceWeb\People\Role;
 use FaceWeb\People\Status;
+use FaceWeb\Tests\Support\ScriptedFaceServer;
 use FaceWeb\Tests\Support\SiteCase;
 
 final class AdminPageTest extends SiteCase
@@ -82,6 +83,27 @@ final class AdminPageTest extends SiteCase
         $this->act($ada, 'reset-face');
         self::assertNull($this->people()->byId($ada->id)?->face);
         self::assertSame([], $this->daemon->enrolled);
+    }
+
+    public function testAFaceThatIsOffStaysOffWhenItsOwnerTakesANewOne(): void
+    {
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->boss();
+        $this->act($ada, 'face-off');
+        $this->newBrowser();
+        $this->logInByPassword('ada@example.org');
+        $this->post('/account/face/remove');
+        $form = ['nonce' => $this->nonce('captures'), 'consent' => '1'];
+        $answer = $this->post('/account/captures', $form, ['frames' => ScriptedFaceServer::burst('ada')]);
+        self::assertTrue($this->json($answer)['ok']);
+        self::assertSame(FaceState::Off, $this->people()->byId($ada->id)?->face?->state);
+        $this->newBrowser();
+        self::assertSame('refused', $this->face('ada')['code']);
+        $this->logInByPassword('boss@example.org');
+        $this->act($ada, 'reset-face');
+        $this->people()->startFace($ada->id);
+        $this->people()->faceEnrolled($ada->id, [9]);
+        self::assertTrue($this->people()->byId($ada->id)?->hasActiveFace(), 'a reset is a fresh start');
     }
 
     public function testDeletingTakesTheFaceAlong(): void

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace FaceWeb\Tests\Page;
 
 use FaceWeb\People\FaceState;
+use FaceWeb\FaceServer\Unreachable;
 use FaceWeb\People\Status;
 use FaceWeb\Tests\Support\ScriptedFaceServer;
 use FaceWeb\Tests\Support\SiteCase;
@@ -136,6 +137,27 @@ final class RegisterPageTest extends SiteCase
         self::assertFalse($this->register('ada@example.org', 'ada')['ok']);
         self::assertSame([], $this->daemon->enrolled);
         self::assertNull($this->people()->byEmail('ada@example.org'));
+    }
+
+    public function testTemplatesThatComeWhenTheirRowHasGoneAreFoundAllTheSame(): void
+    {
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->services->account()->delete($ada, '198.51.100.9');
+        $this->daemon->enrolled = [$ada->face->subject => 'ada', 'of another program' => 'bob'];
+        self::assertSame(0, $this->services->reconciliation()->run(), 'a request may still be at it');
+        $this->daemon->failBefore['remove'] = ScriptedFaceServer::away();
+        $this->clock->advance(600);
+        try {
+            $this->services->reconciliation()->run();
+            self::fail('the daemon was away');
+        } catch (Unreachable) {
+            unset($this->daemon->failBefore['remove']);
+        }
+        self::assertSame(1, $this->services->reconciliation()->run());
+        self::assertSame(['of another program' => 'bob'], $this->daemon->enrolled);
+        $this->daemon->asked = [];
+        self::assertSame(0, $this->services->reconciliation()->run());
+        self::assertSame([], $this->daemon->asked, 'once is enough');
     }
 
     /** @return list<array{bool}> */
