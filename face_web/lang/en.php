@@ -15,6 +15,7 @@ return [
     'nav.admin' => 'Administration',
     'nav.logout' => 'Sign out',
     'footer' => 'No photograph is kept. What is compared stays on this server.',
+    'footer.crops' => 'What is compared, and a small picture of each enrolled face, stays on this server.',
     'errors.heading' => 'Please correct this',
     'time.utc' => '{time} UTC',
 
@@ -79,10 +80,15 @@ return [
     'register.camera' => 'Your face',
     'register.consent.heading' => 'Your consent',
     'register.consent.text' => 'Your pictures are turned into templates: numbers that describe your face. The law'
-        . ' treats'
-        . ' them as biometric data, so this needs your explicit consent. The templates stay on this server, serve only'
-        . ' to log you in, and are passed on to nobody. The pictures themselves are not kept. You can withdraw at any'
-        . ' time on your account page; your templates are deleted then, and the password still lets you in.',
+        . ' treats them as biometric data, so this needs your explicit consent. The templates stay on this server,'
+        . ' serve only to log you in, and are passed on to nobody. The pictures themselves are not kept. You can'
+        . ' withdraw at any time on your account page; your templates are deleted then, and the password still lets'
+        . ' you in.',
+    'register.consent.text.crops' => 'Your pictures are turned into templates: numbers that describe your face. A small'
+        . ' picture of your face is kept with each, so that the templates can be made anew for a better method. The law'
+        . ' treats them as biometric data, so this needs your explicit consent. Templates and pictures stay on this'
+        . ' server, serve only to log you in, and are passed on to nobody. You can withdraw at any time on your account'
+        . ' page; both are deleted then, and the password still lets you in.',
     'register.consent' => 'I agree that templates of my face are made and compared so that I can log in.',
     'register.invite.hint' => 'Registration is by invitation. You have got this code from an administrator.',
 
@@ -314,6 +320,7 @@ return [
     'camera.upload' => 'Or choose photos',
     'camera.upload_hint' => 'Up to {max} photos that show only you, from the front and well lit.',
     'camera.privacy' => 'The pictures go to this server only and are not kept.',
+    'camera.privacy.crops' => 'The pictures go to this server only. Of those you enrol with, the face is kept.',
     'camera.capture' => 'Take the picture',
     'camera.capturing' => 'Hold still …',
     'camera.consent_first' => 'The camera starts when you have given your consent.',

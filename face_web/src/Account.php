@@ -61,7 +61,7 @@ final class Account
         }
     }
 
-    /** Withdraws the consent. False: the daemon is away, the face is out of use at once and goes when it is back. */
+    /** Withdraws the consent, and ends what the face has opened. False: the daemon is away, the face is out of use at once and goes when it is back. */
     public function removeFace(Person $person, string $source, ?Person $by = null): bool
     {
         if ($person->face === null) {
@@ -74,6 +74,7 @@ final class Account
             if ($by !== null) {
                 $this->people->unbar($person->id);
             }
+            $this->people->endSessions($person->id);
             $this->audit->append('face_removed', $person->id, $source, self::hand($by));
         });
         return $this->cleared($person);
@@ -136,9 +137,7 @@ final class Account
     {
         $this->database->transaction(function () use ($person, $on, $source, $by): void {
             $this->people->setFaceState($person->id, $on ? FaceState::Active : FaceState::Off);
-            if ($on) {
-                $this->throttle->faceOn($person->id);
-            }
+            $on ? $this->throttle->faceOn($person->id) : $this->people->endSessions($person->id);
             $event = $on ? 'admin_face_on' : 'face_disabled';
             $this->audit->append($event, $person->id, $source, self::hand($by));
         });

@@ -86,7 +86,7 @@ final class App
         $web = $this->services->config->web;
         return new Visit(
             $request,
-            Language::accepted($request->header('accept-language')),
+            Language::accepted($request->header('accept-language'), $this->services->config->keepCrops),
             $session,
             new Csrf($session, $web->baseUrl),
             $this->services->sources()->of($request->remoteAddress, $request->header('x-forwarded-for')),
@@ -155,7 +155,8 @@ final class App
     /** Rendered without session and database: they may be what is broken. */
     private function errorPage(HttpError $error, ?Request $request): Response
     {
-        $language = Language::accepted($request?->header('accept-language'));
+        $keepsCrops = $this->services->config->keepCrops;
+        $language = Language::accepted($request?->header('accept-language'), $keepsCrops);
         $texts = [
             'title' => $language->text("error.$error->key.title"),
             'text' => $language->text("error.$error->key.text", [

@@ -19,6 +19,7 @@ final class Config
         public readonly DatabaseOptions $database,
         public readonly ServerOptions $server,
         public readonly AccessOptions $access,
+        public readonly bool $keepCrops,
     ) {
     }
 
@@ -42,6 +43,7 @@ final class Config
             new DatabaseOptions(...self::named($values['database'])),
             new ServerOptions(...$server),
             new AccessOptions(...self::named($values['access'])),
+            $values['gallery']['keep_crops'],
         );
         $config->check();
         return $config;
@@ -58,6 +60,23 @@ final class Config
             array_keys($values),
         );
         return array_combine($names, $values);
+    }
+
+    /** @return list<string> what is allowed and should be known of */
+    public function warnings(): array
+    {
+        $web = $this->web;
+        $reached = !$web->isLoopback();
+        $face = $reached && $web->loginMode === Login::FACE;
+        return array_keys(array_filter([
+            'a face alone opens accounts here, and a photograph of one may do; see the README' => $face,
+            'anybody may register, also with a photograph of somebody else, whom the camera then takes for them; '
+                . 'consider [web] registration = invite' => $face && $web->registration === 'open',
+            'base_url is http, so passwords and sessions can be read on the way; browsers give no camera there'
+                => $reached && !$web->isHttps(),
+            'base_url is https and trusted_proxies is empty: if a proxy stands in front, all visitors are one source, '
+                . 'and five wrong faces of one lock them all' => $web->isHttps() && $web->trustedProxies === [],
+        ]));
     }
 
     private function check(): void

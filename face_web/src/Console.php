@@ -243,8 +243,9 @@ final class Console
             'registration' => $web->registration,
             'sessionPath' => $web->sessionPath,
         ];
-        if ($web->loginMode === Login::FACE && !$web->isLoopback()) {
-            $shown['warning'] = 'a face alone opens accounts here, and a photograph of one may do; see the README';
+        $warnings = $this->services->config->warnings();
+        if ($warnings !== []) {
+            $shown['warning'] = implode('; ', $warnings);
         }
         foreach ($shown as $name => $value) {
             ($this->say)("$name=$value");

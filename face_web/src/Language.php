@@ -2,6 +2,7 @@
 
 /**
  * The texts of one language, and which language a browser wants. One file per language, all with the same keys.
+ * A text `key.crops` stands in for `key` where the daemon keeps a crop of each face: no page may promise otherwise.
  */
 
 declare(strict_types=1);
@@ -11,6 +12,7 @@ namespace FaceWeb;
 final class Language
 {
     private const DIRECTORY = __DIR__ . '/../lang';
+    private const CROPS = '.crops';
     private const TAGS = ['en' => 'en', 'zh' => 'zh-Hans'];
 
     /** @param array<string, string> $texts */
@@ -18,14 +20,20 @@ final class Language
     {
     }
 
-    public static function named(string $code): self
+    public static function named(string $code, bool $keepsCrops = false): self
     {
         isset(self::TAGS[$code]) || throw new \InvalidArgumentException("there is no language $code");
-        return new self($code, require self::DIRECTORY . "/$code.php");
+        $texts = require self::DIRECTORY . "/$code.php";
+        foreach ($keepsCrops ? $texts : [] as $key => $text) {
+            if (str_ends_with($key, self::CROPS)) {
+                $texts[substr($key, 0, -strlen(self::CROPS))] = $text;
+            }
+        }
+        return new self($code, $texts);
     }
 
     /** Of `Accept-Language`; English where nothing fits. */
-    public static function accepted(?string $header): self
+    public static function accepted(?string $header, bool $keepsCrops = false): self
     {
         $wishes = [];
         foreach (explode(',', substr($header ?? '', 0, 500)) as $place => $part) {
@@ -37,7 +45,7 @@ final class Language
             }
         }
         arsort($wishes);
-        return self::named((string) (array_key_first($wishes) ?? 'en'));
+        return self::named((string) (array_key_first($wishes) ?? 'en'), $keepsCrops);
     }
 
     /** @return list<string> */

@@ -151,7 +151,8 @@ final class Login
         ?Person $claimed,
     ): Outcome {
         [$known, $seen] = [$seen, $this->still($seen)];
-        $usable = $seen !== null && !$this->throttle->isFaceOff($seen->id);
+        // Of a claimed account begin() has said so before it charged: asked again, the charge would be the 50th.
+        $usable = $seen !== null && ($claimed !== null || !$this->throttle->isFaceOff($seen->id));
         $fits = $usable && $verdict->allowed && !$verdict->faceOff;
         if ($this->mode === self::FACE_THEN_PASSWORD) {
             // Not before the password may it show: counted as a failure until then, and the same lines written.

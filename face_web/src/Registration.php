@@ -98,7 +98,7 @@ final class Registration
             $this->people->delete($row->id);
             return $result->kind === OutcomeKind::Refused ? $this->silently($source, 'duplicate_person') : $result;
         }
-        if (!$this->completed($row, $applicant, $result)) {
+        if (!$this->completed($row, $standsIn ? null : $applicant->invite, $result)) {
             $this->undo($row);
             return Outcome::form(['invite' => 'unknown']);
         }
@@ -113,11 +113,11 @@ final class Registration
         return Outcome::done();
     }
 
-    /** The invitation is used up with the templates or not at all. */
-    private function completed(Person $row, Applicant $applicant, Enrolment $enrolment): bool
+    /** The invitation is used up with the templates or not at all, and not by what does not become an account. */
+    private function completed(Person $row, ?string $invite, Enrolment $enrolment): bool
     {
-        return $this->database->transaction(function () use ($row, $applicant, $enrolment): bool {
-            if ($applicant->invite !== null && !$this->invites->use($applicant->invite)) {
+        return $this->database->transaction(function () use ($row, $invite, $enrolment): bool {
+            if ($invite !== null && !$this->invites->use($invite)) {
                 return false;
             }
             $this->people->faceEnrolled($row->id, $enrolment->templateIds());

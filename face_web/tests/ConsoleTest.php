@@ -110,6 +110,7 @@ final class ConsoleTest extends SiteCase
         $this->configure("base_url = https://login.example\nface_only_accepted = true");
         $this->console(['config:show']);
         self::assertStringContainsString('warning=a face alone', implode("\n", $this->said));
+        self::assertStringContainsString('registration = invite', implode("\n", $this->said));
     }
 
     public function testEveryCommandIsInTheHelp(): void

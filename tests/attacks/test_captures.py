@@ -8,6 +8,8 @@ import struct
 import zlib
 
 import pytest
+from bad_pictures import flat_jpeg
+from daemons import Daemon
 from e2e.browsers import Account
 from e2e.clips import burst
 from e2e.people import BARACK, BARACK_LATER
@@ -89,7 +91,7 @@ def test_a_nonce_is_good_once(site: Website) -> None:
     assert refused(visitor.face(burst(BARACK), nonce), visitor, "nonce")
 
 
-def test_a_nonce_is_used_up_by_a_burst_that_is_too_short(site: Website) -> None:
+def test_a_nonce_is_used_up_by_a_burst_of_no_photographs(site: Website) -> None:
     visitor = site.visitor()
     nonce = visitor.nonce()
     visitor.face([b"<svg/>"] * 3, nonce)
@@ -221,6 +223,17 @@ def test_a_picture_for_the_rough_search_is_small_and_a_jpeg(site: Website) -> No
     site.forgive()
     svg = visitor.post("/capture/detect", {}, [("frame", "f.jpg", "image/jpeg", NO_PHOTOGRAPHS["svg"])])
     assert svg.status == 400
+
+
+def test_a_small_file_of_many_pixels_never_reaches_the_daemon(site: Website, web_daemon: Daemon) -> None:
+    bomb = flat_jpeg(6000, 6000)
+    before = web_daemon.log_path.read_text()
+    visitor = site.visitor()
+    assert visitor.face([bomb + bytes([number]) for number in range(3)]).code == "quality"
+    small = flat_jpeg(2000, 1000)
+    site.forgive()
+    assert visitor.post("/capture/detect", {}, [("frame", "f.jpg", "image/jpeg", small)]).status == 400
+    assert web_daemon.log_path.read_text() == before
 
 
 def test_the_rough_search_has_a_budget(site: Website) -> None:

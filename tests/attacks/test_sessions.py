@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+from daemons import Daemon
 from e2e.browsers import Account
 from e2e.clips import burst
 from e2e.people import BARACK
-from websites import Visitor, Website, jpegs
+from websites import Visitor, Website, jpegs, start_website
 
 #: Every address that changes something, and what it would be sent.
 CHANGES = {
@@ -196,11 +198,37 @@ def test_the_administration_does_not_exist_for_others(site: Website, owner: Visi
     assert answer.status == 404
 
 
-def test_another_name_of_the_site_does_not_show_the_account(site: Website, owner: Visitor) -> None:
+def test_another_name_of_the_site_is_not_repeated(site: Website, owner: Visitor) -> None:
     """DNS rebinding: a name of the attacker's that leads to this machine."""
     port = site.base_url.rsplit(":", 1)[1]
     answer = owner.get("/account", Host=f"evil.example:{port}")
     assert "evil.example" not in answer.text + answer.location
+
+
+def test_over_https_the_cookie_is_the_host_s_own_and_the_browser_stays_with_https(
+    web_daemon: Daemon, tmp_path: Path
+) -> None:
+    """The proxy with TLS is not needed for this: base_url says what browsers see."""
+    site = start_website(tmp_path, web_daemon, "base_url = https://login.example.org\nlogin_mode = email_face")
+    try:
+        answer = site.visitor().get("/login", Host="login.example.org")
+    finally:
+        site.stop()
+    (cookie,) = answer.cookies
+    assert cookie.startswith("__Host-face_session=")
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"path=/", "secure", "httponly", "samesite=lax"}
+    assert int(re.findall(r"max-age=(\d+)", answer.headers["strict-transport-security"])[0]) >= 180 * 86400
+
+
+@pytest.mark.parametrize(
+    "cookie", ["../../../../etc/passwd", "x" * 5000, "", "a b", "\x00", "Ω".encode().decode("latin-1")]
+)
+def test_an_ill_formed_session_cookie_begins_a_new_session(site: Website, cookie: str) -> None:
+    answer = site.visitor().get("/login", Cookie=f"face_session={cookie}")
+    assert answer.status == 200
+    (made,) = answer.cookies
+    assert re.match(r"face_session=[0-9a-v]{48};", made)
+    assert site.visitor().get("/login", Cookie="face_session[]=x").status == 200
 
 
 def test_a_capture_does_not_log_in_beside_its_own_session(site: Website, victim: Account) -> None:

@@ -105,13 +105,15 @@ final class AuditLog
      */
     public function recent(int $limit, ?int $before = null): array
     {
-        return $this->lines('line < ?', $before ?? PHP_INT_MAX, $limit);
+        return $this->lines('line < ?', [$before ?? PHP_INT_MAX], $limit);
     }
 
     /** @return list<AuditLine> the newest first */
-    public function ofUser(int $userId, int $limit): array
+    public function ofUser(int $userId, int $limit, ?string $event = null): array
     {
-        return $this->lines('user_id = ?', $userId, $limit);
+        return $event === null
+            ? $this->lines('user_id = ?', [$userId], $limit)
+            : $this->lines('user_id = ? AND event = ?', [$userId, $event], $limit);
     }
 
     /** Logs what is wrong at the end of the log before anything is written after it. */
@@ -226,11 +228,11 @@ final class AuditLog
     }
 
     /** @return list<AuditLine> */
-    private function lines(string $condition, int $value, int $limit): array
+    private function lines(string $condition, array $values, int $limit): array
     {
         $rows = $this->database->rows(
             "SELECT * FROM audit WHERE $condition ORDER BY line DESC LIMIT " . max(1, min($limit, 500)),
-            [$value]
+            $values
         );
         return array_map(AuditLine::fromRow(...), $rows);
     }

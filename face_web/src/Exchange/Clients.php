@@ -84,6 +84,9 @@ final class Clients
 
     public function find(string $id): ?Client
     {
+        if (!self::isId($id)) {
+            return null;
+        }
         $row = $this->database->row('SELECT ' . self::COLUMNS . ' FROM client WHERE id = ?', [$id]);
         return $row === null || $row['id'] !== $id ? null : self::client($row);
     }
@@ -91,9 +94,16 @@ final class Clients
     /** The client, if the secret is its own; one query and one comparison whether it exists or not. */
     public function authenticated(string $id, #[\SensitiveParameter] string $secret): ?Client
     {
+        $id = self::isId($id) ? $id : '';
         $row = $this->database->row('SELECT secret_hash, ' . self::COLUMNS . ' FROM client WHERE id = ?', [$id]);
         $right = hash_equals((string) ($row['secret_hash'] ?? str_repeat('-', 64)), self::hash($secret));
         return $right && $row !== null && $row['id'] === $id ? self::client($row) : null;
+    }
+
+    /** Before the database is asked: MySQL takes a letter that its column cannot hold for an error. */
+    private static function isId(string $id): bool
+    {
+        return preg_match('/\A[0-9a-f]{' . 2 * self::ID_BYTES . '}\z/', $id) === 1;
     }
 
     /** @param array<string, mixed> $row */

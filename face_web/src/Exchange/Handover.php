@@ -19,6 +19,8 @@ final class Handover
     /** Whoever logs in later than this has most likely come for something else, and must not be sent away. */
     public const WAITS_S = 600;
     private const KEY = 'handover';
+    /** One login is handed on so often; nobody visits more sites within minutes, and each time is a line of the audit. */
+    private const MOST_RESUMED = 20;
 
     public function __construct(
         private readonly Clients $clients,
@@ -77,8 +79,8 @@ final class Handover
     }
 
     /**
-     * For somebody who is signed in already: as finish(), unless that login is older than fresh_login_s. Then, and
-     * where no site waits, null; the request goes on waiting for a new login.
+     * For somebody who is signed in already: as finish(), unless that login is older than fresh_login_s or was handed
+     * on too often. Then, and where no site waits, null; the request goes on waiting for a new login.
      *
      * @throws CodeRefused
      */
@@ -88,6 +90,12 @@ final class Handover
         if (!$fresh || $this->request($session) === null || $session->userId() !== $person->id) {
             return null;
         }
+        $resumed = $session->get('resumed');
+        $count = is_array($resumed) && $resumed['login'] === $session->authTime() ? (int) $resumed['count'] : 0;
+        if ($count >= self::MOST_RESUMED) {
+            return null;
+        }
+        $session->set('resumed', ['login' => $session->authTime(), 'count' => $count + 1]);
         return $this->finish($session, $person, $session->amr(), $session->authTime(), $source);
     }
 

@@ -1,8 +1,9 @@
 <?php
 
 /**
- * The pictures of a request: how many, how large, and whether their first bytes are those of a picture at all. All of
- * it before anything is asked of the daemon, which looks closer.
+ * The pictures of a request: how many, how large, and whether they begin as JPEGs do, which is what the page sends.
+ * All of it before anything is asked of the daemon, which looks closer: a few kilobytes can hold 40 megapixels, and to
+ * decode such a picture costs it seconds that others wait.
  */
 
 declare(strict_types=1);
@@ -13,7 +14,9 @@ final class Frames
 {
     public const MAX_CAMERA_BYTES = 2 * 1024 * 1024;
     public const MAX_FILE_BYTES = 10 * 1024 * 1024;
-    private const MAGIC = '/\A(?:\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF.{4}WEBP)/s';
+    /** The page sends 1280 pixels on the longer side at most, a rough search far fewer; both with room to spare. */
+    public const MAX_PIXELS = 4_000_000;
+    public const MAX_DETECT_PIXELS = 500_000;
 
     /** @param list<string> $bytes in the order sent */
     private function __construct(public readonly array $bytes)
@@ -41,9 +44,16 @@ final class Frames
     public function faults(): array
     {
         return array_map(
-            static fn (string $bytes): ?string => preg_match(self::MAGIC, $bytes) === 1 ? null : 'image_unreadable',
+            static fn (string $bytes): ?string => self::isJpeg($bytes, self::MAX_PIXELS) ? null : 'image_unreadable',
             $this->bytes,
         );
+    }
+
+    /** Is this, by its header, a JPEG of so many pixels at most? */
+    public static function isJpeg(string $bytes, int $maxPixels): bool
+    {
+        $size = str_starts_with($bytes, "\xff\xd8\xff") ? @getimagesizefromstring($bytes) : false;
+        return $size !== false && $size[2] === IMAGETYPE_JPEG && $size[0] * $size[1] <= $maxPixels;
     }
 
     public function areReadable(): bool

@@ -17,6 +17,7 @@ use FaceWeb\Visit;
 final class AccountPage
 {
     private const LAST_EVENTS = 20;
+    private const LAST_LOGINS = 20;
 
     public function __construct(private readonly Services $services)
     {
@@ -56,6 +57,7 @@ final class AccountPage
     public function removeFace(Visit $visit): Response
     {
         $gone = $this->services->account()->removeFace($visit->person(), $visit->source);
+        $this->stay($visit);
         return $visit->redirect('/account', $gone ? 'notice.face_removed' : 'notice.face_removed_later');
     }
 
@@ -68,9 +70,14 @@ final class AccountPage
         if ($fault !== null) {
             return $this->page($visit, ['password' => $visit->text("field.password.$fault")]);
         }
-        $changed = $this->services->people()->byId($visit->person()->id) ?? $visit->person();
-        $visit->session->confirm($changed);
+        $this->stay($visit);
         return $visit->redirect('/account', 'notice.password_changed');
+    }
+
+    /** All sessions of the person have ended; this one, which has just given the password, goes on. */
+    private function stay(Visit $visit): void
+    {
+        $visit->session->confirm($this->services->people()->byId($visit->person()->id) ?? $visit->person());
     }
 
     public function changeEmail(Visit $visit): Response
@@ -117,7 +124,7 @@ final class AccountPage
             $outcome = $this->services->account()->addCaptures(
                 $visit->person(),
                 $pictures,
-                RegisterPage::CONSENT_VERSION,
+                RegisterPage::consentVersion($this->services->config),
                 $visit->source,
             );
         } catch (\Throwable $error) {
@@ -149,12 +156,17 @@ final class AccountPage
     /** @return list<array{at: int, what: string, source: string}> */
     private function events(Visit $visit): array
     {
-        $lines = $this->services->audit()->ofUser($visit->person()->id, self::LAST_EVENTS);
+        $audit = $this->services->audit();
+        // The logins always: whoever has come in must not be able to push that line out by doing other things.
+        $lines = [...$audit->ofUser($visit->person()->id, self::LAST_EVENTS),
+            ...$audit->ofUser($visit->person()->id, self::LAST_LOGINS, 'login')];
+        $lines = array_column($lines, null, 'line');
+        krsort($lines);
         return array_map(static fn (AuditLine $line): array => [
             'at' => $line->at,
             'what' => self::named($line, $visit),
             'source' => $line->source,
-        ], $lines);
+        ], array_values($lines));
     }
 
     private static function named(AuditLine $line, Visit $visit): string

@@ -11,6 +11,7 @@ namespace FaceWeb\Page;
 
 use FaceWeb\FaceServer\Face;
 use FaceWeb\FaceServer\Refused;
+use FaceWeb\Http\Frames;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
 use FaceWeb\Security\Nonces;
@@ -41,7 +42,7 @@ final class CapturePage
 
     public function detect(Visit $visit): Response
     {
-        if (!$this->services->throttle()->allowDetect($visit->session->key())) {
+        if (!$this->services->throttle()->allowDetect($visit->session->key(), $visit->source)) {
             throw HttpError::tooMany(1);
         }
         $picture = $this->picture($visit);
@@ -69,6 +70,8 @@ final class CapturePage
             throw HttpError::tooLarge();
         }
         $picture = $files === [] ? $visit->request->body(self::MAX_DETECT_BYTES) : $files[0]->read();
-        return str_starts_with($picture, "\xff\xd8\xff") ? $picture : throw HttpError::badRequest('no JPEG');
+        return Frames::isJpeg($picture, Frames::MAX_DETECT_PIXELS)
+            ? $picture
+            : throw HttpError::badRequest('no small JPEG');
     }
 }

@@ -10,6 +10,7 @@ declare(strict_types=1);
 namespace FaceWeb\Page;
 
 use FaceWeb\Applicant;
+use FaceWeb\Config;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
 use FaceWeb\Outcome;
@@ -23,10 +24,16 @@ use FaceWeb\Visit;
 final class RegisterPage
 {
     /** Of the consent's text in the language files; a new wording gets a new date. */
-    public const CONSENT_VERSION = '2026-11';
+    private const CONSENT_VERSION = '2026-11';
 
     public function __construct(private readonly Services $services)
     {
+    }
+
+    /** Which wording a person agrees to: where crops are kept it says so. */
+    public static function consentVersion(Config $config): string
+    {
+        return self::CONSENT_VERSION . ($config->keepCrops ? '+crops' : '');
     }
 
     public function show(Visit $visit): Response
@@ -108,7 +115,7 @@ final class RegisterPage
             $request->field('name'),
             $request->field('email'),
             $this->services->passwords()->hash($request->field('password')),
-            self::CONSENT_VERSION,
+            self::consentVersion($this->services->config),
             $invited ? $request->field('invite') : null,
         );
     }

@@ -45,9 +45,10 @@ final class People
         }
     }
 
+    /** Null also for what another program has enrolled. */
     public function bySubject(string $subject): ?Person
     {
-        return $this->one('f.subject = ?', $subject);
+        return preg_match('/\A[0-9a-f]{32}\z/', $subject) === 1 ? $this->one('f.subject = ?', $subject) : null;
     }
 
     /**

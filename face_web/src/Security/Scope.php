@@ -19,6 +19,7 @@ enum Scope: string
     case Quality = 'quality';
     case Everywhere = 'everywhere';
     case DetectSession = 'detect_session';
+    case DetectSource = 'detect_source';
     case DetectAll = 'detect_all';
     case Forgiven = 'forgiven';
 
@@ -52,7 +53,7 @@ enum Scope: string
             self::Registration => 3600,
             self::Quality => 600,
             self::Everywhere => 60,
-            self::DetectSession, self::DetectAll => 1,
+            self::DetectSession, self::DetectSource, self::DetectAll => 1,
             self::Forgiven => 43200,
         };
     }
@@ -64,6 +65,7 @@ enum Scope: string
             self::Registration => 10,  // a family at one address in an hour, not a list of stolen photos
             self::Quality => 60,       // one every ten seconds: a person who is being advised, not a search
             self::DetectSession => 3,  // the page asks at most three times a second
+            self::DetectSource => 6,   // two cameras at one address: nobody takes the whole budget
             self::DetectAll => 12,     // what leaves the daemon of two cores time for logins
             self::Forgiven => 1,       // an account clears its source's streak, or its own, once in twelve hours
             default => PHP_INT_MAX,    // slows, never denies

@@ -152,13 +152,13 @@ final class Throttle
     }
 
     /** A place in the budget of the daemon's rough face finding. */
-    public function allowDetect(string $sessionId): bool
+    public function allowDetect(string $sessionId, string $source): bool
     {
-        return $this->database->transaction(function () use ($sessionId): bool {
+        return $this->database->transaction(function () use ($sessionId, $source): bool {
             $this->database->lock('lock_detect');
             $now = $this->clock->now();
             $this->counters->purge($now);
-            $places = [[Scope::DetectSession, $sessionId], [Scope::DetectAll, '']];
+            $places = [[Scope::DetectSession, $sessionId], [Scope::DetectSource, $source], [Scope::DetectAll, '']];
             $free = $this->counters->lockedS($places, $now) === 0;
             if ($free) {
                 $this->counters->charge($places, $now);

@@ -56,7 +56,7 @@ $result = match ($task['do']) {
         $throttle = new Throttle($database, $clock);
         $allowed = 0;
         for ($round = 0; $round < $task['times']; $round++) {
-            $allowed += $throttle->allowDetect("session {$task['number']}") ? 1 : 0;
+            $allowed += $throttle->allowDetect("session {$task['number']}", "10.0.0.{$task['number']}") ? 1 : 0;
         }
         return $allowed;
     })(),

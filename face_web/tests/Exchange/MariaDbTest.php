@@ -36,6 +36,15 @@ final class MariaDbTest extends ExchangeCase
         $this->codes->exchange($this->client(), $code, self::RETURN_TO, self::SOURCE);
     }
 
+    public function testAnIdOfLettersThatTheColumnCannotHoldIsJustUnknown(): void
+    {
+        foreach (["\u{e9}", "\xff", str_repeat("\u{e9}", 8)] as $id) {
+            self::assertNull($this->clients->find($id));
+            self::assertNull($this->clients->authenticated($id, 'secret'));
+            self::assertNull($this->people->bySubject($id));
+        }
+    }
+
     public function testOfManyProcessesWithOneCodeExactlyOneIsAnswered(): void
     {
         for ($round = 0; $round < 5; $round++) {

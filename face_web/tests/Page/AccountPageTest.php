@@ -59,6 +59,43 @@ final class AccountPageTest extends SiteCase
         self::assertSame(['login', 'face_removed', 'face_added'], $this->events());
     }
 
+    public function testWhatAFaceHasOpenedEndsWithTheFaceAndItsOwnerStays(): void
+    {
+        $this->person('ada@example.org', 'ada');
+        $this->face('ada');
+        $thief = $this->cookie;
+        $this->newBrowser();
+        $this->logInByPassword('ada@example.org');
+        $this->post('/account/face/remove');
+        self::assertTrue($this->isIn());
+        $this->cookie = $thief;
+        self::assertFalse($this->isIn());
+    }
+
+    public function testALoginStaysInSightWhateverIsDoneAfterIt(): void
+    {
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->face('ada');
+        for ($time = 0; $time < 30; $time++) {
+            $this->services->audit()->append('code_issued', $ada->id, '198.51.100.9');
+        }
+        self::assertStringContainsString('Logged in by face', $this->get('/account')->body);
+    }
+
+    public function testWhereCropsAreKeptNoPagePromisesOtherwise(): void
+    {
+        file_put_contents("$this->directory/config.ini", "[gallery]\nkeep_crops = true\n", FILE_APPEND);
+        $ada = $this->person('ada@example.org');
+        foreach (['/', '/register', '/login'] as $path) {
+            self::assertStringNotContainsString('not kept', $this->get($path)->body);
+            self::assertStringNotContainsString('No photograph is kept', $this->get($path)->body);
+        }
+        self::assertStringContainsString('A small picture of your face is kept', $this->get('/register')->body);
+        $this->logInByPassword('ada@example.org');
+        self::assertTrue($this->captures('ada', ['consent' => '1'])['ok']);
+        self::assertStringEndsWith('+crops', (string) $this->people()->byId($ada->id)?->consentVersion);
+    }
+
     public function testAFaceIsOutOfUseAtOnceEvenWhileTheDaemonIsAway(): void
     {
         $ada = $this->person('ada@example.org', 'ada');

@@ -83,6 +83,20 @@ final class HandoverTest extends SiteCase
         self::assertStringStartsWith(self::BACK, $this->face('ada')['location']);
     }
 
+    public function testOneLoginIsHandedOnOnlySoOften(): void
+    {
+        $site = $this->services->clients()->add('Shop', [self::BACK]);
+        $this->person('ada@example.org', 'ada');
+        $this->face('ada');
+        for ($time = 0; $time < 20; $time++) {
+            self::assertStringStartsWith(self::BACK, $this->arrive($site->id)->headers['Location']);
+        }
+        self::assertSame(200, $this->arrive($site->id)->status);
+        $this->clock->advance(1);
+        self::assertStringStartsWith(self::BACK, $this->face('ada')['location']);
+        self::assertStringStartsWith(self::BACK, $this->arrive($site->id)->headers['Location']);
+    }
+
     /** What the browser shows after the site has sent it here; its request does not stay in the address. */
     private function arrive(string $client): Response
     {

@@ -60,6 +60,19 @@ final class LoginPageTest extends SiteCase
         yield '1:1, no email at all' => ['email_face', 'not an email', 'unknown'];
     }
 
+    public function testTheRightFaceComesInAfterFortyNineWrongOnesAndNotAfterFifty(): void
+    {
+        $this->configure('login_mode = email_face');
+        $ada = $this->person('ada@example.org', 'ada');
+        foreach ([49 => 'in', 50 => 'refused'] as $failures => $expected) {
+            $this->elsewhereFails('ada@example.org');
+            $sql = "UPDATE throttle SET hits = 0, total = ? WHERE scope = 'face_account'";
+            $this->database->execute($sql, [$failures]);
+            self::assertSame($expected, $this->face('ada', 'ada@example.org')['code'] ?? 'in');
+        }
+        self::assertTrue($this->services->throttle()->isFaceOff($ada->id));
+    }
+
     public function testAfterFiveWrongFacesTheSourceWaitsAndIsTold(): void
     {
         $this->person('ada@example.org', 'ada');

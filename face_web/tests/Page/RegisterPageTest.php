@@ -181,7 +181,11 @@ final class RegisterPageTest extends SiteCase
         self::assertSame(['invite'], array_keys($this->register('ada@example.org', 'ada')['fields']));
         $invite = $this->services->invites()->create(null, 3600);
         self::assertSame('quality', $this->register('ada@example.org', '!no_face', ['invite' => $invite])['code']);
+        $this->person('eve@example.org', 'eve');
+        self::assertSame(self::RECEIVED, $this->register('eve@example.org', 'ada', ['invite' => $invite]));
+        self::assertSame(self::RECEIVED, $this->register('ada@example.org', 'eve', ['invite' => $invite]));
         self::assertSame(self::RECEIVED, $this->register('ada@example.org', 'ada', ['invite' => $invite]));
+        self::assertNotNull($this->people()->byEmail('ada@example.org'));
         $again = $this->register('b@example.org', 'b', ['invite' => $invite]);
         self::assertSame(['invite'], array_keys($again['fields']));
     }

@@ -213,13 +213,13 @@ final class ThrottleTest extends TestCase
         $this->start();
         $this->missTimes(6, Attempt::face(...), 's');
         for ($place = 0; $place < 12; $place++) {
-            $this->throttle->allowDetect("session $place");
+            $this->throttle->allowDetect("session $place", "10.0.0.$place");
         }
         $this->clock->set($this->clock->now() - 10 * 365 * 86400);
         self::assertSame(30, $this->miss(Attempt::face('s'))->retryAfterS);
-        self::assertFalse($this->throttle->allowDetect('session'));
+        self::assertFalse($this->throttle->allowDetect('session', '10.0.0.250'));
         $this->clock->advance(30);
-        self::assertTrue($this->throttle->allowDetect('session'));
+        self::assertTrue($this->throttle->allowDetect('session', '10.0.0.250'));
         self::assertTrue($this->miss(Attempt::face('s'))->allowed);
         self::assertSame(60, $this->miss(Attempt::face('s'))->retryAfterS);
     }
@@ -251,12 +251,14 @@ final class ThrottleTest extends TestCase
     public function testDetectionIsLimitedForASessionAndOverAll(): void
     {
         $this->start();
-        $allowed = array_map(fn () => $this->throttle->allowDetect('one'), range(1, 5));
+        $allowed = array_map(fn () => $this->throttle->allowDetect('one', '10.0.0.251'), range(1, 5));
         self::assertSame([true, true, true, false, false], $allowed);
-        $rest = array_filter(array_map(fn (int $n) => $this->throttle->allowDetect("session $n"), range(1, 20)));
-        self::assertCount(9, $rest);
+        $same = array_map(fn (int $n) => $this->throttle->allowDetect("same $n", '10.0.0.251'), range(1, 5));
+        self::assertSame([true, true, true, false, false], $same, 'new sessions give one source no more than six');
+        $others = array_map(fn (int $n) => $this->throttle->allowDetect("session $n", "10.0.0.$n"), range(1, 20));
+        self::assertCount(6, array_filter($others));
         $this->clock->advance(1);
-        self::assertTrue($this->throttle->allowDetect('one'));
+        self::assertTrue($this->throttle->allowDetect('one', '10.0.0.251'));
     }
 
     public function testASitesSecretsAreGuessedNoFasterThanPasswords(): void

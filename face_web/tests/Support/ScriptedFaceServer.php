@@ -32,10 +32,13 @@ final class ScriptedFaceServer implements FaceServer
     public array $during = [];
     private int $templates = 100;
 
+    /** SOI and the frame header of 640 x 480 in colour: by these a JPEG is known, and its size. */
+    private const JPEG = "\xff\xd8\xff\xc0\x00\x11\x08\x01\xe0\x02\x80\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01";
+
     /** A picture's bytes: of this person, or `!code` for one that is no good. No two are the same. */
     public static function picture(string $shows): string
     {
-        return "\xff\xd8\xff" . bin2hex(random_bytes(8)) . "|$shows";
+        return self::JPEG . bin2hex(random_bytes(8)) . "|$shows";
     }
 
     /** @return list<string> */
