@@ -212,12 +212,19 @@ class WebConfig:
         False, "a face alone may open an account also where `base_url` is not loopback; read the README first"
     )
     registration: str = _option("open", "who may register", choices=("open", "invite", "closed"))
-    upload_accepted: bool = _option(False, "a photo file may be sent instead of the camera's, at registration only, and more than once")
+    upload_accepted: bool = _option(
+        False, "a photo file may be sent instead of the camera's, at registration only, and more than once"
+    )
     burst_frames: int = _option(3, "camera frames of one capture", 2, 10)
     session_path: Path = _option(Path("var/sessions"), "directory of the sessions")
     session_idle_s: int = _option(900, "a session ends after this long without a request", 60, 86400)
     session_absolute_s: int = _option(28800, "a session ends after this long at the latest", 300, 604800)
-    fresh_login_s: int = _option(300, "changing an account needs the password given within this; so long a login is handed on to other sites", 30, 3600)
+    fresh_login_s: int = _option(
+        300,
+        "an account is changed within this of giving the password, and a login is handed on to other sites",
+        30,
+        3600,
+    )
     trusted_proxies: str = _option(
         "", "addresses or networks (10.0.0.0/8), separated by commas, whose X-Forwarded-For is believed"
     )
