@@ -195,7 +195,16 @@ def _client(config: Config, timeout_s: float = 60.0) -> Client:
     """A client with the operator's token."""
     server = config.server
     token = read_token(config.access.operator_token_file)
-    return Client(server.host, server.port, unix_socket=server.unix_socket, token=token, timeout_s=timeout_s)
+    return Client(
+        server.host,
+        server.port,
+        unix_socket=server.unix_socket,
+        token=token,
+        timeout_s=timeout_s,
+        tls=server.tls_cert is not None,
+        tls_ca=server.tls_ca,
+        tls_name=server.tls_name,
+    )
 
 
 def _read(path: Path) -> bytes:

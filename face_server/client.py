@@ -14,12 +14,15 @@ a new connection. Every command of the protocol may be asked twice.
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from face_server.certificates import client_context, require_name, why_refused
 from face_server.errors import Busy, ShuttingDown, TimedOut, Unreachable, WireError
+from face_server.listening import is_loopback
 from face_server.types import SubjectId
 from face_server.wire.framing import FrameDecoder, encode_frame
 from face_server.wire.messages import encode_request, parse_reply
@@ -61,7 +64,13 @@ READ_BYTES = 256 * 1024
 
 
 class Client:
-    """Typed requests to one daemon, at (host, port) or at a Unix socket. Not for several threads at once."""
+    """Typed requests to one daemon, at (host, port) or at a Unix socket. Not for several threads at once.
+
+    TLS is spoken with every host but loopback, and there where `tls` or `tls_ca` says so; chain and name are checked.
+    tls_ca: a PEM file with the certificate, or who signed it, that alone is trusted; None: the system's authorities.
+    tls_name: the name that the certificate must be for, where it is not `host`. Raises ConfigError for a tls_ca that
+    cannot be read, and for what can be no name.
+    """
 
     def __init__(
         self,
@@ -71,11 +80,19 @@ class Client:
         unix_socket: Path | None = None,
         token: str | None = None,
         timeout_s: float = 30.0,
+        tls: bool = False,
+        tls_ca: Path | None = None,
+        tls_name: str = "",
     ) -> None:
         self._address = (host, port)
         self._unix_socket = unix_socket
         self._token = token
         self._timeout_s = timeout_s
+        self._tls: ssl.SSLContext | None = None
+        if unix_socket is None and (tls or tls_ca is not None or not is_loopback(host)):
+            self._tls = client_context(tls_ca)
+            require_name(tls_name or host)
+        self._tls_name = tls_name or host
         self._socket: socket.socket | None = None
         self._seq = 0
 
@@ -161,6 +178,9 @@ class Client:
         except TimeoutError:
             self.close()
             raise Unreachable(f"the daemon at {self._where()} did not answer within {self._timeout_s:g} s") from None
+        except ssl.SSLError as error:
+            self.close()
+            raise Unreachable(f"the daemon at {self._where()} {why_refused(error)}") from error
         except OSError as error:
             self.close()
             raise Unreachable(f"the daemon at {self._where()} cannot be reached: {error}") from error
@@ -200,6 +220,9 @@ class Client:
                 self._socket = socket.create_connection(self._address, timeout=_left(deadline))
                 # A request is one write: waiting to fill a packet would only add delay.
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                self._socket.settimeout(_left(deadline))
+                self._socket = self._tls.wrap_socket(self._socket, server_hostname=self._tls_name)
         return self._socket
 
     def _where(self) -> str:
@@ -214,7 +237,7 @@ def _exchange(connection: socket.socket, frame: bytes, deadline: float) -> bytes
     try:
         connection.settimeout(_left(deadline))
         connection.sendall(frame)
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
         # The daemon may have refused and closed while we were sending; its words may still be readable.
         pass
     decoder = FrameDecoder(MAX_REPLY_BYTES)
@@ -244,8 +267,8 @@ def _is_stale(connection: socket.socket) -> bool:
     """Whether an idle connection was closed by the daemon (its idle limit); nothing else can be readable on one."""
     connection.setblocking(False)
     try:
-        connection.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
+        connection.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True

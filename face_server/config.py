@@ -35,10 +35,16 @@ def _option(
 class ServerConfig:
     """[server] Where the daemon listens and what a connection may cost."""
 
-    host: str = _option("127.0.0.1", "address to listen on; anything but loopback is refused until TLS exists")
+    host: str = _option("127.0.0.1", "address to listen on; anything but loopback needs TLS")
     port: int = _option(9999, "TCP port; 0 lets the system choose", 0, 65535)
     unix_socket: Path | None = _option(None, "listen on this Unix socket (mode 0660) instead of TCP")
-    legacy: bool = _option(False, "also speak the first generation's dialect, which has no token")
+    tls_cert: Path | None = _option(None, "speak TLS, with this certificate and its chain (PEM); needs `tls_key`")
+    tls_key: Path | None = _option(None, "the certificate's key (PEM without a passphrase, mode 0600 or 0640)")
+    tls_ca: Path | None = _option(
+        None, "for commands and site: the certificate, or who signed it, that alone is trusted; unset is the system's"
+    )
+    tls_name: str = _option("", "for commands and site: the name in the certificate, where it is not `host`")
+    legacy: bool = _option(False, "also speak the first generation's dialect, which has no token; on loopback only")
     legacy_image_root: Path | None = _option(None, "directory below which a legacy `pic` may lie; unset refuses all")
     max_connections: int = _option(256, "open connections; one more is answered `busy`", 1, 65536)
     # From 0x30000000 a length's first byte may be an ASCII digit, which is how the old dialect is told apart.
@@ -47,7 +53,9 @@ class ServerConfig:
     max_images: int = _option(10, "images in one message", 1, 100)
     max_image_bytes: int = _option(10 << 20, "bytes of one image", 1024, 1 << 30)
     queue_size: int = _option(64, "requests that may wait for the worker; one more is answered `busy`", 1, 65536)
-    first_byte_timeout_s: float = _option(5.0, "a new connection must send something within this", 0.05, 3600)
+    first_byte_timeout_s: float = _option(
+        5.0, "a new connection must send something within this; with TLS, shake hands too", 0.05, 3600
+    )
     header_timeout_s: float = _option(5.0, "from the first byte of a length to its last", 0.05, 3600)
     body_timeout_s: float = _option(20.0, "from a length to the last byte of its frame", 0.05, 3600)
     write_timeout_s: float = _option(20.0, "a reply must be taken within this", 0.05, 3600)

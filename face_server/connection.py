@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from face_server.config import ServerConfig
-from face_server.errors import Busy, FrameTooLarge, ShuttingDown, TimedOut, WireError
+from face_server.errors import Busy, FrameTooLarge, ShuttingDown, TimedOut, TlsRequired, WireError
+from face_server.tls import FIRST_BYTE, TlsStream
 from face_server.wire.framing import Dialect, FrameDecoder, FrameState, dialect_of, encode_frame
 from face_server.wire.legacy import LegacyFrameDecoder, encode_legacy_error, encode_legacy_frame
 from face_server.wire.messages import encode_error
@@ -47,11 +50,20 @@ class Connection:
     """One client: reads frames under deadlines, has them answered one by one, writes replies under a deadline."""
 
     def __init__(
-        self, server: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, config: ServerConfig
+        self,
+        server: Host,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        config: ServerConfig,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._server = server
-        self._reader = reader
-        self._writer = writer
+        self._plain = reader, writer
+        self._reader: asyncio.StreamReader | TlsStream = reader
+        self._writer: asyncio.StreamWriter | TlsStream = writer
+        #: What is still to be agreed on; None: nothing, or no more.
+        self._tls = tls
+        self._handshake: TlsStream | None = None
         # A reply counts as sent when the system has all of it: no unread rest outlives the connection.
         writer.transport.set_write_buffer_limits(high=0)
         self._config = config
@@ -73,6 +85,8 @@ class Connection:
         except WireError as error:
             log.info("%s closed: %s", self._peer, error.code)
             await self.refuse(error)
+        except ssl.SSLError as error:
+            log.info("%s closed: TLS failed: %s", self._peer, error.reason or type(error).__name__)
         except asyncio.CancelledError:
             # Only FaceServer.close cancels. Who has sent part of a request is told; who is silent needs no words.
             if self.in_hand or self._decoder.state is not FrameState.IDLE:
@@ -83,14 +97,19 @@ class Connection:
         finally:
             self._release()
             self._writer.close()
+            if self._plain[1].transport.get_write_buffer_size():
+                # The system takes not even the last words: who does not read must not keep a descriptor by it.
+                self.cut_off()
 
     async def refuse(self, error: WireError) -> None:
         """Tell why and close; a peer that does not take this in time is cut off."""
         try:
             async with asyncio.timeout(LINGER_S):
+                with suppress(TlsRequired):
+                    await self._secure()
                 await self._send_error(error)
                 self._writer.write_eof()
-                while await self._reader.read(READ_BYTES):
+                while await self._plain[0].read(READ_BYTES):
                     pass
             self._writer.close()
         except (OSError, asyncio.CancelledError):
@@ -98,7 +117,7 @@ class Connection:
 
     def cut_off(self) -> None:
         """Drop the connection and what is unsent."""
-        self._writer.transport.abort()
+        self._plain[1].transport.abort()
 
     async def _serve(self) -> None:
         first = await self._read(self._config.first_byte_timeout_s, TimedOut("nothing was sent in time"))
@@ -136,11 +155,30 @@ class Connection:
     async def _read(self, timeout_s: float, late: WireError | None = None) -> bytes:
         try:
             async with asyncio.timeout(max(0.0, timeout_s)):
+                await self._secure()
                 return await self._reader.read(READ_BYTES)
         except TimeoutError:
             if late is None:
                 raise
             raise late from None
+
+    async def _secure(self) -> None:
+        """Agree on TLS where it is configured, once; goes on where it was cancelled. Raises TlsRequired, OSError."""
+        if self._tls is None:
+            return
+        if self._handshake is None:
+            first = await self._plain[0].read(READ_BYTES)
+            if not first:
+                return
+            if first[0] != FIRST_BYTE:
+                self._tls = None  # what is said to this client it must be able to read
+                raise TlsRequired(
+                    "TLS is spoken here and this came in the clear, its token too: have the client speak TLS"
+                )
+            self._handshake = TlsStream(*self._plain, self._tls, first)
+        await self._handshake.handshake()
+        self._reader = self._writer = self._handshake
+        self._tls = None
 
     async def _answer_frames(self, data: bytes) -> None:
         if self._broken_off:

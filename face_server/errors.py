@@ -4,6 +4,7 @@ FaceLoginError
 ├── WireError                    has a code and an owner; may be sent to a client
 │   ├── ClientError              act: client    the program that talks to the daemon is at fault
 │   │   ├── Malformed  FrameTooLarge  UnknownCommand  TooManyImages  ImageTooLarge  TimedOut
+│   │   └── TlsRequired
 │   ├── PersonError              act: person    the one in front of the camera can help
 │   │   ├── NoFace  SeveralFaces  FaceTooSmall  TooDark  TooBright  Blurred  TurnedAway  CutOff
 │   │   └── ImageUnreadable  DifferentPeople
@@ -82,6 +83,12 @@ class TimedOut(ClientError):
     """The client did not send a whole request in time. The connection closes."""
 
     code = "timed_out"
+
+
+class TlsRequired(ClientError):
+    """The client speaks in the clear where TLS is spoken. The connection closes."""
+
+    code = "tls_required"
 
 
 class PersonError(WireError):

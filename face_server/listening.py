@@ -1,4 +1,5 @@
-"""Where the daemon may listen: a loopback address, or a Unix socket it makes. Knows no messages and no event loop."""
+"""Where the daemon may listen: a loopback address, any with TLS, or a Unix socket it makes. Knows no messages and no
+event loop."""
 
 from __future__ import annotations
 
@@ -7,21 +8,35 @@ import os
 import socket
 from pathlib import Path
 
+from face_server.config import ServerConfig
 from face_server.errors import ConfigError
 
 
-def require_loopback(host: str) -> None:
-    """Raises ConfigError for an address that others could reach: tokens and faces would travel in the clear."""
+def is_loopback(host: str) -> bool:
+    """Whether only this very machine can reach it; asks no name server."""
     if host == "localhost":
-        return
+        return True
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return False
+
+
+def require_guarded(config: ServerConfig) -> None:
+    """Raises ConfigError for an address that others could reach, where tokens and faces would travel in the clear or
+    the old dialect lets in whoever comes."""
+    host = config.host
+    if is_loopback(host):
+        return
+    if config.tls_cert is None:
         raise ConfigError(
-            f"[server] host = {host} is not a loopback address, and without TLS nothing else is listened on: use "
-            "127.0.0.1, or [server] unix_socket, or a TLS proxy in front"
+            f"[server] host = {host} is not a loopback address, and without TLS nothing else is listened on: set "
+            "[server] tls_cert and tls_key, or use 127.0.0.1, or [server] unix_socket"
+        )
+    if config.legacy:
+        raise ConfigError(
+            f"[server] legacy = true on host = {host}: the old dialect has no token, so everybody who reaches that "
+            "address could enrol and search; listen on 127.0.0.1 or a Unix socket, or set legacy = false"
         )
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import signal
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -18,10 +19,11 @@ from typing import Protocol
 
 from face_server import __version__
 from face_server.access import Access
+from face_server.certificates import daemon_context
 from face_server.config import ServerConfig
 from face_server.connection import Connection
 from face_server.errors import Busy, ConfigError, Internal, ShuttingDown, WireError
-from face_server.listening import bind_unix, require_loopback
+from face_server.listening import bind_unix, require_guarded
 from face_server.wire.legacy import (
     LegacyReply,
     LegacyRequest,
@@ -74,6 +76,7 @@ class FaceServer:
         self._worker = Worker(config.queue_size)
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._listener: asyncio.Server | None = None
+        self._tls: ssl.SSLContext | None = None
         self._refusing = 0
         self._requests = 0
         #: Set by close(): what is in hand is finished, nothing new is begun.
@@ -88,13 +91,21 @@ class FaceServer:
             if config.unix_socket is not None:
                 self._listener = await asyncio.start_unix_server(self._accept, sock=bind_unix(config.unix_socket))
                 return str(config.unix_socket)
-            require_loopback(config.host)
+            require_guarded(config)
+            self._tls = daemon_context(config)
             self._listener = await asyncio.start_server(self._accept, config.host, config.port)
         except OSError as error:
             where = config.unix_socket or f"{config.host}:{config.port}"
             raise ConfigError(f"cannot listen on {where}: {error}") from error
         host, port = self._listener.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
+
+    def renew_certificate(self) -> None:
+        """Read the certificate anew; open connections keep theirs, and one that cannot be used changes nothing."""
+        try:
+            self._tls = daemon_context(self._config)
+        except ConfigError as error:
+            log.error("the certificate stays as it was: %s", error)
 
     async def close(self) -> None:
         """Stop accepting, finish what is in hand within shutdown_timeout_s, then cut off the rest."""
@@ -123,7 +134,7 @@ class FaceServer:
             log.warning("the worker did not finish in time")
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(self, reader, writer, self._config)
+        connection = Connection(self, reader, writer, self._config, self._tls)
         # Cancelled while it closes: asyncio would log that as a failure.
         with suppress(asyncio.CancelledError):
             if self.closing or len(self._connections) >= self._config.max_connections:
@@ -280,6 +291,8 @@ async def _serve_until_signalled(
     address = await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    if config.tls_cert is not None:
+        loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     ready(address)
     await stop.wait()
     await server.close()

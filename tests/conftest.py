@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stub_server
+from certificates import Authority, openssl_is_there
 from daemons import ROOT, Daemon, StartDaemon, start_daemon
 from websites import Website, php_is_there, start_website
 
@@ -62,6 +64,21 @@ def mobilefacenet(models_dir: Path) -> Network:
     if not (models_dir / "mobilefacenet.tflite").exists():
         pytest.skip("needs models/mobilefacenet.tflite: scripts/setup --dev fetches it by npm")
     return load_tflite(*verified_files(models_dir, "mobilefacenet"))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs certificates for 127.0.0.1."""
+    if not openssl_is_there():
+        pytest.skip("needs the openssl command: apt-get install openssl")
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds for a connection holds inside TLS too: the test runs once in the clear and once there."""
+    if request.param == "tls":
+        monkeypatch.setattr(stub_server, "authority", request.getfixturevalue("authority"))
 
 
 @pytest.fixture(scope="session")

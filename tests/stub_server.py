@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from certificates import Authority, trusting
 
 from face_server.access import Access
 from face_server.config import ServerConfig
@@ -27,6 +30,9 @@ WEB, OPERATOR = "w" * 64, "o" * 64
 
 #: No test waits this long unless it fails.
 PATIENCE_S = 60.0
+
+#: What the servers on TCP speak while a test runs: TLS with a certificate of this authority, or, with None, none.
+authority: Authority | None = None
 
 FACE = DetectedFace(BoundingBox(1.0, 2.0, 3.0, 4.0), ((1.0, 1.0),) * 5, 0.5)
 
@@ -88,7 +94,14 @@ class Running:
             connection.settimeout(PATIENCE_S)
             connection.connect(str(self.config.unix_socket))
             return Peer(connection)
-        return Peer(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S))
+        return Peer(self.secured(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)))
+
+    def secured(self, connection: socket.socket) -> socket.socket:
+        """The same connection, inside TLS where this server speaks it."""
+        if authority is None or self.config.tls_cert is None:
+            return connection
+        with as_connection_errors():
+            return trusting(authority.cert).wrap_socket(connection, server_hostname="127.0.0.1")
 
     def connections(self) -> int:
         return len(self.server._connections)
@@ -106,6 +119,15 @@ class Running:
             raise TimeoutError("the server does not close")
 
 
+@contextmanager
+def as_connection_errors() -> Iterator[None]:
+    """What a connection that was cut off raises, inside TLS too."""
+    try:
+        yield
+    except ssl.SSLEOFError as error:
+        raise ConnectionError(str(error)) from error
+
+
 class Peer:
     """A client that can misbehave."""
 
@@ -121,7 +143,8 @@ class Peer:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
+        with as_connection_errors():
+            self.socket.sendall(data)
 
     def send_request(self, tail: bytes = b"", token: str | None = OPERATOR, **keys: Any) -> None:
         self.send(request(tail, token, **keys))
@@ -138,6 +161,10 @@ class Peer:
     def ask(self, tail: bytes = b"", token: str | None = OPERATOR, **keys: Any) -> dict[str, Any]:
         self.send_request(tail, token, **keys)
         return self.reply()
+
+    def finish(self) -> None:
+        """End the sending side alone; inside TLS too without a word of it."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def is_closed(self) -> bool:
         """Whether nothing more comes and the server has ended the connection; waits for that."""
@@ -182,6 +209,8 @@ def _wait_for_the_accepted(running: Running) -> None:
 @contextmanager
 def serving(unix_socket: Path | None = None, without_token: Level | None = None, **changes: Any) -> Iterator[Running]:
     """A server with these settings, closed at the end."""
+    if authority is not None and unix_socket is None:
+        changes = authority.here.settings | changes
     config = replace(ServerConfig(port=0, shutdown_timeout_s=5.0), unix_socket=unix_socket, **changes)
     handler = StubHandler()
     ready: list[Running] = []

@@ -12,7 +12,7 @@ from face_server.errors import BY_CODE, FaceLoginError, NoFace, StartupError, Wi
 
 #: Who must act on what, as the protocol says it (house.md, section 3).
 OWNERS = {
-    "client": "malformed frame_too_large unknown_command too_many_images image_too_large timed_out",
+    "client": "malformed frame_too_large unknown_command too_many_images image_too_large timed_out tls_required",
     "person": "no_face several_faces face_too_small too_dark too_bright blurred turned_away cut_off image_unreadable "
     "different_people",
     "web": "unauthorised unknown_subject duplicate_person not_the_subject",

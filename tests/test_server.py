@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import time
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import face_server.server
 from face_server.errors import NoFace
 from face_server.wire.framing import encode_frame
 from face_server.wire.requests import Level
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 SHORT_S = 0.2
 
@@ -40,7 +41,7 @@ def test_a_request_may_come_byte_by_byte() -> None:
 def test_replies_still_come_after_the_client_has_closed_its_sending_side() -> None:
     with serving() as running, running.connect() as peer:
         peer.send(detect(b"a") + detect(b"bc"))
-        peer.socket.shutdown(socket.SHUT_WR)
+        peer.finish()
         assert [peer.reply()["width"], peer.reply()["width"]] == [1, 2]
         assert peer.is_closed()
 
@@ -144,7 +145,7 @@ def test_a_refused_client_that_keeps_sending_can_still_read_why(monkeypatch: pyt
         peer.send(b"\0\x20\0\0" + bytes(1 << 20))
         assert error_of(peer.reply())[0] == "frame_too_large"
         peer.send(bytes(1 << 20))
-        peer.socket.shutdown(socket.SHUT_WR)
+        peer.finish()
         assert peer.socket.recv(1) == b""
 
 

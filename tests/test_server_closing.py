@@ -12,6 +12,8 @@ from stub_server import PATIENCE_S, Running, detect, error_of, request, serving,
 
 from face_server.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 def wait_until_it_listens_no_more(running: Running) -> None:
     # Asked of the server: a trial connection could be caught between the system's accepting and the server's.
@@ -82,15 +84,16 @@ def test_a_handler_that_hangs_does_not_hold_a_close_past_its_deadline() -> None:
 
 
 def test_a_client_that_does_not_read_does_not_hold_a_close() -> None:
-    with serving(shutdown_timeout_s=0.2, write_timeout_s=3600) as running, socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
-        connection.connect(("127.0.0.1", running.port))
-        running.handler.faces = 50_000
-        connection.sendall(detect(b"x") * 3)
-        running.handler.entered.acquire()
-        running.begin_close()
-        assert running.closed.wait(PATIENCE_S)
+    with serving(shutdown_timeout_s=0.2, write_timeout_s=3600) as running, socket.socket() as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(20)
+        plain.connect(("127.0.0.1", running.port))
+        with running.secured(plain) as connection:
+            running.handler.faces = 50_000
+            connection.sendall(detect(b"x") * 3)
+            running.handler.entered.acquire()
+            running.begin_close()
+            assert running.closed.wait(PATIENCE_S)
 
 
 def test_a_close_may_be_asked_twice() -> None:
@@ -106,7 +109,7 @@ def test_ping_tells_ready() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.org", "127.0.0.1.nip.io", "169.254.0.1"])
 def test_an_address_that_others_could_reach_is_refused(host: str) -> None:
-    with pytest.raises(ConfigError, match=r"\[server\] host"), serving(host=host):
+    with pytest.raises(ConfigError, match=r"\[server\] host"), serving(host=host, tls_cert=None, tls_key=None):
         pass
 
 

@@ -15,6 +15,7 @@ final class ErrorCodes
         'too_many_images' => 'client',
         'image_too_large' => 'client',
         'timed_out' => 'client',
+        'tls_required' => 'client',
         'no_face' => 'person',
         'several_faces' => 'person',
         'face_too_small' => 'person',
