@@ -1,11 +1,13 @@
-"""PHP's bridge to the daemon: a real daemon, real photographs, TCP and a Unix socket; and what is no match."""
+"""PHP's bridge to the daemon: a real daemon, real photographs, TCP, TLS and a Unix socket; and what is no match."""
 
 from __future__ import annotations
 
 import base64
 import json
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stub_server
+from certificates import Authority, Certificate, imposter
 from daemons import ROOT, Daemon, StartDaemon
-from stub_server import WEB, serving
+from stub_server import WEB, serving, wait_until
 
 from face_server.wire.requests import Level
 
@@ -24,7 +28,7 @@ pytestmark = pytest.mark.skipif(shutil.which("php") is None, reason="needs php: 
 CALLER = f"""
 require {str(ROOT / "face_web" / "src" / "autoload.php")!r};
 use FaceWeb\\Config;
-use FaceWeb\\FaceServer\\{{Refused, SocketFaceServer, Unreachable}};
+use FaceWeb\\FaceServer\\{{Refused, SocketFaceServer, Tls, Unreachable}};
 [$at, $method, $arguments] = json_decode(stream_get_contents(STDIN), true);
 foreach ($arguments as $name => $value) {{
     $arguments[$name] = match ($name) {{
@@ -34,6 +38,9 @@ foreach ($arguments as $name => $value) {{
     }};
 }}
 try {{
+    if (isset($at['tls'])) {{
+        $at['tls'] = new Tls(...$at['tls']);
+    }}
     $daemon = isset($at['config'])
         ? SocketFaceServer::forSite(Config::load($at['config'])) : new SocketFaceServer(...$at);
     $told = ['answer' => $daemon->$method(...$arguments)];
@@ -59,9 +66,19 @@ class Site:
         return cls(config=str(config))
 
     @classmethod
-    def at(cls, port: int, token: str | None, timeout_s: float = 60.0, unix_socket: Path | None = None) -> Site:
+    def at(
+        cls,
+        port: int,
+        token: str | None,
+        timeout_s: float = 60.0,
+        unix_socket: Path | None = None,
+        trusted: Path | None = None,
+        name: str = "127.0.0.1",
+    ) -> Site:
+        """With `trusted` inside TLS."""
         path = str(unix_socket) if unix_socket else None
-        return cls(host="127.0.0.1", port=port, unixSocket=path, token=token, timeoutS=timeout_s)
+        tls = {"tls": {"name": name, "caFile": str(trusted)}} if trusted else {}
+        return cls(host="127.0.0.1", port=port, unixSocket=path, token=token, timeoutS=timeout_s, **tls)
 
     def ask(self, method: str, **arguments: Any) -> dict[str, Any]:
         for name, value in arguments.items():
@@ -195,3 +212,109 @@ def test_a_daemon_without_a_connection_to_spare_is_busy_and_is_asked_again() -> 
 def test_the_stub_behind_a_unix_socket_needs_no_token(tmp_path: Path) -> None:
     with serving(unix_socket=tmp_path / "sock", without_token=Level.WEB):
         assert Site.at(1, None, unix_socket=tmp_path / "sock").ask("detect", image=b"image")["answer"]["width"] == 5
+
+
+def test_php_enrols_finds_and_forgets_a_real_face_inside_tls_also_after_the_certificate_was_renewed(
+    authority: Authority, daemon_in: StartDaemon, tmp_path: Path, photos: dict[str, bytes]
+) -> None:
+    place = Certificate(tmp_path / "cert.pem", tmp_path / "cert.key")
+
+    def put(new: Certificate) -> None:
+        place.cert.write_bytes(new.cert.read_bytes())
+        place.key.write_bytes(new.key.read_bytes())
+        place.key.chmod(0o600)
+
+    put(authority.here)
+    daemon = daemon_in(tmp_path, f"{place.lines}tls_ca = {authority.cert}")
+    config = tmp_path / "site.ini"
+    config.write_text(daemon.config_path.read_text().replace("port = 0", f"port = {daemon.port}"))
+    prove_every_call(Site.configured(config), "cafe" * 8, photos)
+    assert "tls_required" in Site.at(daemon.port, daemon.token("web")).ask("ping")["refused"]
+
+    own = authority.self_signed("own", "DNS:faces.example.org")
+    put(own)
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.log_path.read_text().count("the certificate ") == 2)
+    assert "not trusted" in Site.configured(config).ask("ping")["unreachable"]
+    trusted = f"tls_ca = {own.cert}\ntls_name = faces.example.org"
+    renewed = config.read_text().replace(f"tls_ca = {authority.cert}", trusted)
+    daemon.config_path.write_text(renewed)
+    config.write_text(renewed)
+    prove_every_call(Site.configured(config), "cafe" * 8, photos)
+
+    # The command line reads the same options.
+    mine = tmp_path / "mine.jpg"
+    mine.write_bytes(photos["obama"])
+    assert daemon.command("enrol", "obama", mine).returncode == 0
+    assert daemon.command("identify", mine).stdout.startswith("obama")
+    assert daemon.stop() == 0
+
+
+@pytest.fixture
+def tls(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """The stub speaks TLS."""
+    monkeypatch.setattr(stub_server, "authority", authority)
+    return authority
+
+
+@pytest.mark.parametrize("constraints", ["critical,CA:TRUE", "critical,CA:FALSE"])
+def test_php_trusts_a_self_signed_certificate_that_it_is_given_and_no_other(tls: Authority, constraints: str) -> None:
+    own = tls.self_signed("own", constraints=constraints)
+    with serving(**own.settings) as server:
+        assert Site.at(server.port, WEB, trusted=own.cert).ask("detect", image=b"image")["answer"]["width"] == 5
+        other = tls.self_signed("other", constraints=constraints)
+        told = Site.at(server.port, WEB, trusted=other.cert).ask("detect", image=b"image")
+        assert "is not trusted: its certificate has expired, or is not of those" in told["unreachable"]
+        assert len(server.handler.seen) == 1
+
+
+def test_php_believes_no_certificate_for_another_name(tls: Authority) -> None:
+    with serving() as server:
+        for name in ("localhost", "127.0.0.1"):
+            assert Site.at(server.port, WEB, trusted=tls.cert, name=name).ask("ping") == {"answer": True}
+        for name in ("127.0.0.2", "example.org", "here", ""):
+            told = Site.at(server.port, WEB, trusted=tls.cert, name=name).ask("ping")
+            assert "is not trusted: its certificate is for another name" in told["unreachable"], name
+
+
+def test_php_believes_no_certificate_that_has_expired(tls: Authority) -> None:
+    with imposter(tls.issue("expired", days=-1)) as port:
+        assert "has expired" in Site.at(port, WEB, trusted=tls.cert).ask("ping")["unreachable"]
+
+
+def test_php_speaks_no_tls_before_1_2(tls: Authority) -> None:
+    with imposter(tls.here, ssl.TLSVersion.TLSv1_1) as port:
+        told = Site.at(port, WEB, trusted=tls.cert).ask("ping")
+    assert "does not agree on a version of TLS (1.2 or later)" in told["unreachable"]
+
+
+def test_php_without_the_file_to_trust_asks_nobody(tls: Authority, tmp_path: Path) -> None:
+    told = Site.at(1, WEB, trusted=tmp_path / "absent.pem").ask("ping")
+    assert "[server] tls_ca" in told["unreachable"] and "cannot be read" in told["unreachable"]
+
+
+def test_php_tells_tls_from_the_clear_both_ways(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as server:
+        told = Site.at(server.port, WEB, trusted=authority.cert).ask("ping")
+        assert "it does not speak TLS" in told["unreachable"]
+    monkeypatch.setattr(stub_server, "authority", authority)
+    with serving() as server:
+        assert Site.at(server.port, WEB).ask("ping") == {"refused": "tls_required", "act": "client", "images": []}
+
+
+def test_php_s_one_deadline_covers_the_handshake(authority: Authority) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        told = Site.at(port, WEB, timeout_s=0.5, trusted=authority.cert).ask("ping")
+    assert "did not answer within 0.5 s" in told["unreachable"]
+
+
+def test_php_sends_a_large_frame_and_hears_a_refusal_in_the_middle_of_one_inside_tls(tls: Authority) -> None:
+    image = b"x" * (24 << 20)
+    with serving(max_image_bytes=24 << 20) as server:
+        server.handler.faces = 3000  # a reply of 240 kB
+        answer = Site.at(server.port, WEB, trusted=tls.cert).ask("detect", image=image)["answer"]
+        assert (answer["width"], len(answer["faces"])) == (24 << 20, 3000)
+    with serving(max_frame_bytes=1 << 20) as server:
+        told = Site.at(server.port, WEB, trusted=tls.cert).ask("detect", image=image)
+    assert told == {"refused": "frame_too_large", "act": "client", "images": []}

@@ -42,6 +42,19 @@ final class ConfigTest extends TestCase
         self::assertFalse($config->web->isHttps());
     }
 
+    public function testTlsIsSpokenWithEveryMachineButThisAndHereWhereTheOptionsSaySo(): void
+    {
+        $uses = fn (string $lines): bool => $this->load("[server]\n$lines\n")->server->usesTls();
+        $socket = "unix_socket = s\nhost = 192.0.2.1\ntls_ca = ca.pem";
+        foreach (['', 'host = localhost', 'host = ::1', $socket] as $plain) {
+            self::assertFalse($uses($plain), $plain);
+        }
+        $secured = ['host = 192.0.2.1', 'host = faces.example.org', 'host = 0.0.0.0', 'host = 127.evil.example'];
+        foreach ([...$secured, 'tls_cert = cert.pem', 'tls_ca = ca.pem'] as $lines) {
+            self::assertTrue($uses($lines), $lines);
+        }
+    }
+
     public function testWhatIsNotGivenHasItsDefault(): void
     {
         $config = $this->load('');

@@ -1,7 +1,8 @@
 <?php
 
 /**
- * One connection that asks one thing: connect, send and receive before one deadline. Bytes only; knows frames, no JSON.
+ * One connection that asks one thing: connect, agree on TLS, send and receive before one deadline. Bytes only; knows
+ * frames, no JSON.
  *
  * The daemon may refuse while the request is still being sent (a frame too large, too many connections) and close. So
  * sending and receiving go on together, and a broken pipe is no verdict before its last words are read.
@@ -29,16 +30,22 @@ final class Connection
      * @param string $where as PHP's streams write it: tcp://127.0.0.1:9999 or unix:///run/face-login.sock
      * @param float $timeoutS what the deadline was, for messages
      */
-    public static function open(string $where, float $timeoutS, Deadline $deadline): self
+    public static function open(string $where, float $timeoutS, Deadline $deadline, ?Tls $tls = null): self
     {
         $left = $deadline->left();
-        $stream = $left > 0.0 ? @stream_socket_client($where, $number, $why, $left) : false;
+        $context = stream_context_create($tls === null ? [] : ['ssl' => $tls->options()]);
+        $stream = $left > 0.0
+            ? @stream_socket_client($where, $number, $why, $left, STREAM_CLIENT_CONNECT, $context) : false;
         if ($stream === false) {
             throw $deadline->left() > 0.0
                 ? Unreachable::absent($where, (string) $why) : Unreachable::silent($where, $timeoutS);
         }
         stream_set_blocking($stream, false);
-        return new self($stream, $where, $timeoutS, $deadline);
+        $connection = new self($stream, $where, $timeoutS, $deadline);
+        if ($tls !== null) {
+            $tls->agree($stream, $where, static fn () => $connection->wait(false));
+        }
+        return $connection;
     }
 
     /**

@@ -21,7 +21,10 @@ final class SocketFaceServer implements FaceServer
 
     private int $seq = 0;
 
-    /** @param string|TokenFile|null $token null where a Unix socket's mode is the guard */
+    /**
+     * @param string|TokenFile|null $token null where a Unix socket's mode is the guard
+     * @param Tls|null $tls null where it is not spoken: on a Unix socket and on loopback
+     */
     public function __construct(
         private readonly string $host,
         private readonly int $port,
@@ -29,6 +32,7 @@ final class SocketFaceServer implements FaceServer
         #[\SensitiveParameter] private readonly string|TokenFile|null $token,
         private readonly float $timeoutS,
         private readonly int $maxReplyBytes = self::MAX_REPLY_BYTES,
+        private readonly ?Tls $tls = null,
     ) {
     }
 
@@ -102,7 +106,15 @@ final class SocketFaceServer implements FaceServer
     private static function configured(Config $config, ?TokenFile $token): self
     {
         $server = $config->server;
-        return new self($server->host, $server->port, $server->unixSocket, $token, $config->web->daemonTimeoutS);
+        $name = $server->tlsName === '' ? trim($server->host, '[]') : $server->tlsName;
+        return new self(
+            $server->host,
+            $server->port,
+            $server->unixSocket,
+            $token,
+            $config->web->daemonTimeoutS,
+            tls: $server->usesTls() ? new Tls($name, $server->tlsCa) : null,
+        );
     }
 
     /**
@@ -140,7 +152,7 @@ final class SocketFaceServer implements FaceServer
         $token = $this->token instanceof TokenFile ? $this->token->read() : $this->token;
         $envelope = ['seq' => $seq] + ($token === null ? [] : ['token' => $token]);
         $frame = Codec::encode($request + $envelope, $images);
-        $connection = Connection::open($this->where(), $this->timeoutS, $deadline);
+        $connection = Connection::open($this->where(), $this->timeoutS, $deadline, $this->tls);
         try {
             return Codec::decode($connection->exchange($frame, new FrameDecoder($this->maxReplyBytes)), $seq);
         } finally {

@@ -29,6 +29,18 @@ final class Unreachable extends \RuntimeException
         return new self("what answers at {$where} does not speak this protocol: {$why}");
     }
 
+    /** It answers, but has not shown that it is the daemon; its operator or the site's must act. */
+    public static function untrusted(string $where, string $why): self
+    {
+        return new self("the daemon at {$where} is not trusted: {$why}");
+    }
+
+    public static function withoutTrust(string $path): self
+    {
+        return new self("[server] tls_ca = {$path} cannot be read: copy the daemon's certificate there and let the web "
+            . 'server read it');
+    }
+
     public static function withoutToken(string $path): self
     {
         return new self("the token file {$path} cannot be read, or holds no token: start the daemon once, which makes "
