@@ -46,7 +46,9 @@ class ServerConfig:
     tls_name: str = _option("", "for commands and site: the name in the certificate, where it is not `host`")
     legacy: bool = _option(False, "also speak the first generation's dialect, which has no token; on loopback only")
     legacy_image_root: Path | None = _option(None, "directory below which a legacy `pic` may lie; unset refuses all")
-    max_connections: int = _option(256, "open connections; one more is answered `busy`", 1, 65536)
+    max_connections: int = _option(
+        256, "open connections; one more takes the place of one without a token, else it is answered `busy`", 1, 65536
+    )
     # From 0x30000000 a length's first byte may be an ASCII digit, which is how the old dialect is told apart.
     max_frame_bytes: int = _option(32 << 20, "largest frame", 1024, 0x2FFFFFFF)
     max_buffered_bytes: int = _option(256 << 20, "half-received bytes of all connections together", 1 << 20, 1 << 40)

@@ -42,7 +42,7 @@ class Host(Protocol):
     held_bytes: int
 
     def make_room(self) -> None: ...
-    async def answer(self, content: bytes, peer: str) -> bytes: ...
+    async def answer(self, content: bytes, peer: str) -> tuple[bytes, bool]: ...
     async def answer_legacy(self, content: bytes, peer: str) -> bytes: ...
 
 
@@ -77,6 +77,9 @@ class Connection:
         self._deadline: tuple[FrameState, float] | None = None
         #: Whether a whole request has been received and its reply not yet sent.
         self.in_hand = False
+        #: Whether a request of it was let in: until then nothing says that it is no attacker's.
+        self.known = False
+        self.gave_way = False
 
     async def serve(self) -> None:
         """Serve until the client goes, breaks a rule, or the server closes."""
@@ -114,6 +117,12 @@ class Connection:
             self._writer.close()
         except (OSError, asyncio.CancelledError):
             self.cut_off()
+
+    def give_way(self) -> None:
+        """Go without a word, for another wants the place: to linger with many would need the room that is wanted."""
+        self.gave_way = True
+        log.info("%s gave way to another connection", self._peer)
+        self.cut_off()
 
     def cut_off(self) -> None:
         """Drop the connection and what is unsent."""
@@ -199,9 +208,12 @@ class Connection:
 
     async def _answer(self, content: bytes) -> None:
         if self._legacy:
+            self.known = True  # this dialect, where it is on, lets in whoever comes
             await self._send(encode_legacy_frame(await self._server.answer_legacy(content, self._peer)))
         else:
-            await self._send(encode_frame(await self._server.answer(content, self._peer)))
+            reply, admitted = await self._server.answer(content, self._peer)
+            self.known |= admitted
+            await self._send(encode_frame(reply))
 
     def _hold(self, size: int) -> None:
         """Count this connection's bytes against the budget. Raises Busy when all connections' together pass it and

@@ -137,10 +137,21 @@ class FaceServer:
         connection = Connection(self, reader, writer, self._config, self._tls)
         # Cancelled while it closes: asyncio would log that as a failure.
         with suppress(asyncio.CancelledError):
-            if self.closing or len(self._connections) >= self._config.max_connections:
+            if self.closing or not self._has_place():
                 await self._turn_away(connection)
             else:
                 await self._serve(connection)
+
+    def _has_place(self) -> bool:
+        """Whether one more connection may be served. Where all places are taken the oldest connection that no token has
+        been seen on gives way: who opens many and says nothing keeps nobody out."""
+        if len(self._connections) < self._config.max_connections:
+            return True
+        for connection in self._connections:
+            if not (connection.known or connection.in_hand or connection.gave_way):
+                connection.give_way()
+                return True
+        return False
 
     async def _serve(self, connection: Connection) -> None:
         task = asyncio.current_task()
@@ -176,21 +187,23 @@ class FaceServer:
                 return
             max(receiving, key=lambda connection: connection.held).break_off()
 
-    async def answer(self, content: bytes, peer: str) -> bytes:
-        """The content of the reply to the content of a frame. Raises nothing: every failure has an answer."""
+    async def answer(self, content: bytes, peer: str) -> tuple[bytes, bool]:
+        """The content of the reply to the content of a frame, and whether the request was let in. Raises nothing: every
+        failure has an answer."""
         try:
             parsed = await self._parse(content)
         except Exception:  # noqa: BLE001 - the log gets it with its incident
             parsed = Refused(None, _incident(peer, "reading a request"))
         if isinstance(parsed, Refused):
             log.info("%s refused: %s", peer, parsed.error.code)
-            return encode_error(parsed.seq, parsed.error)
-        return await self._logged(
+            return encode_error(parsed.seq, parsed.error), False
+        reply = await self._logged(
             peer,
             parsed.request.cmd,
             lambda: self._reply(parsed),
             lambda error: encode_error(parsed.seq, error),
         )
+        return reply, True
 
     async def _parse(self, content: bytes) -> Envelope | Refused:
         if len(content) <= PARSE_INLINE_BYTES:

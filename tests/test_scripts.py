@@ -55,7 +55,9 @@ def test_a_shell_script_is_short(script: Path) -> None:
     assert len(script.read_text().splitlines()) <= 80
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, *LOCKS, *MORE_LOCKS, ROOT / "pyproject.toml", *ROOT.glob("*/*.toml")], ids=named)
+@pytest.mark.parametrize(
+    "path", [*SCRIPTS, *LOCKS, *MORE_LOCKS, ROOT / "pyproject.toml", *ROOT.glob("*/*.toml")], ids=named
+)
 def test_packages_are_named_and_never_given_an_address_or_a_place_on_this_machine(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"https?://(?!127\.0\.0\.1|localhost)|git\+|file:/|--(extra-)?index-url|--find-links", text)

@@ -65,6 +65,33 @@ def test_those_who_are_being_told_busy_are_limited_too() -> None:
         assert set(outcomes) == {"busy", "cut off"}
 
 
+def test_connections_without_a_token_keep_nobody_out() -> None:
+    with serving(max_connections=4) as running, ExitStack() as stack:
+        known = stack.enter_context(running.connect())
+        assert known.ask(cmd="ping")["ok"]
+        strangers = [stack.enter_context(running.connect()) for _ in range(3)]
+        strangers[1].send(b"\0\0")  # half a length
+        assert error_of(strangers[2].ask(token="wrong", cmd="ping"))[0] == "unauthorised"
+        for stranger in strangers:  # the oldest goes first
+            late = stack.enter_context(running.connect())
+            assert late.ask(cmd="ping")["ok"]
+            assert stranger.is_closed()
+        assert error_of(stack.enter_context(running.connect()).reply())[0] == "busy"
+        assert known.ask(cmd="ping")["ok"]
+        wait_until(lambda: running.connections() == 4)
+
+
+def test_a_connection_whose_request_is_in_work_keeps_its_place() -> None:
+    with serving(max_connections=1) as running, running.connect() as working:
+        running.handler.gate.clear()
+        working.send(detect(b"abc"))
+        running.handler.entered.acquire()
+        with running.connect() as late:
+            assert error_of(late.reply())[0] == "busy"
+        running.handler.gate.set()
+        assert working.reply()["width"] == 3
+
+
 def test_a_full_queue_is_busy_at_once_while_ping_and_status_are_answered() -> None:
     with serving(queue_size=1) as running, ExitStack() as stack:
         running.handler.gate.clear()

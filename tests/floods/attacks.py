@@ -154,7 +154,7 @@ def a_flood_past_the_queue(attack: Attack) -> None:
 def many_enrolling_one_id(attack: Attack) -> None:
     head = {"cmd": "enrol", "id": "one for all", "token": attack.daemon.token("web")}
     frame = encode_frame(json.dumps({**head, "image_bytes": [len(attack.photo)]}).encode() + b"\0" + attack.photo)
-    attack.together(lambda: attack.send(frame), 32)
+    attack.together(lambda: attack.send(frame), 100)
 
 
 ATTACKS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daemons import ROOT, start_daemon
 from floods.attacks import ATTACKS
-from floods.measuring import MIB, SETTINGS, Outcome, measure
+from floods.measuring import MIB, SETTINGS, Outcome, measure, p95
 from tqdm import tqdm
 
 PHOTOS = ROOT / "var" / "test-photos"
@@ -23,8 +23,8 @@ def main() -> None:
             outcomes = [measure(daemon, kind, PHOTOS, requests=100) for kind in tqdm(ATTACKS, unit="attack")]
         finally:
             daemon.stop()
-    print("| attack | tries | honest: right / busy / cut off | p95 quiet | p95 attacked | ratio | memory | outcome |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| attack | tries | right / busy / cut off | p95 quiet | attacked | ratio | busy after | memory | outcome |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for outcome in outcomes:
         print(row(outcome))
 
@@ -32,14 +32,15 @@ def main() -> None:
 def row(outcome: Outcome) -> str:
     """One line of the table."""
     honest, quiet = outcome.honest, outcome.quiet
+    calm, attacked, busy = p95(quiet.right_ms), p95(honest.right_ms), p95(honest.busy_ms)
     lost = outcome.stored_after < outcome.stored_before or honest.wrong or outcome.descriptors_left > 0
     cells = (
         outcome.name,
         f"{outcome.tries:,}",
         f"{len(honest.right_ms)} / {len(honest.busy_ms)} / {honest.cut_off}",
-        f"{quiet.p95_ms:.0f} ms",
-        f"{honest.p95_ms:.0f} ms",
-        f"{honest.p95_ms / quiet.p95_ms:.1f}",
+        *("" if time is None else f"{time:.0f} ms" for time in (calm, attacked)),
+        f"{attacked / calm:.1f}" if attacked and calm else "",
+        "" if busy is None else f"{busy:.0f} ms",
         f"{outcome.grown_bytes / MIB:+.0f} MiB",
         "HARM" if lost else "nothing lost, nothing left open",
     )
