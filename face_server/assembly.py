@@ -13,6 +13,7 @@ from face_server.config import Config
 from face_server.decision import make_decision
 from face_server.errors import ConfigError
 from face_server.models import verified_files, verify
+from face_server.observing import NOBODY, Observer
 
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
@@ -29,7 +30,7 @@ FACENET_INPUT, FACENET_OUTPUT = "input", "embeddings"
 MOBILEFACENET = "mobilefacenet"
 
 
-def assemble_pipeline(config: Config) -> FacePipeline:
+def assemble_pipeline(config: Config, observer: Observer = NOBODY) -> FacePipeline:
     """Detector, aligner and embedder on verified weights. Raises ModelFileError, ConfigError."""
     from face_server.vision.detection import MtcnnDetector
     from face_server.vision.pipeline import FacePipeline
@@ -44,6 +45,7 @@ def assemble_pipeline(config: Config) -> FacePipeline:
         config.quality,
         config.detection,
         keep_crops=config.gallery.keep_crops,
+        observer=observer,
     )
 
 
@@ -89,7 +91,7 @@ def embedding_weights(config: Config) -> tuple[Path, str]:
     return root / model, sha256.lower()
 
 
-def assemble_gallery(config: Config, fingerprint: str, dimension: int) -> Gallery:
+def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY) -> Gallery:
     """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch."""
     from face_server.gallery.gallery import Gallery, GalleryOptions
 
@@ -105,7 +107,8 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int) -> Galler
             overlay_max=config.index.overlay_max,
             max_templates_per_subject=config.gallery.max_templates_per_subject,
             max_map_bytes=config.gallery.max_map_bytes,
-        )
+        ),
+        observer,
     )
 
 
@@ -117,7 +120,7 @@ def assemble_calibration(config: Config, fingerprint: str) -> Calibration | None
     return find_calibration((config.decision.calibration_path, config.models.path / "calibration"), fingerprint)
 
 
-def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery) -> Service:
+def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery, observer: Observer = NOBODY) -> Service:
     """The use-cases over these parts. Raises ConfigError when the stated error rates cannot be supported."""
     from face_server.legacy_images import read_below
     from face_server.service import Service
@@ -132,6 +135,7 @@ def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery) -
         config.embedding.model,
         read_legacy_image=lambda name: read_below(root, name, max_bytes),
         legacy_candidates=config.index.neighbours,
+        observer=observer,
     )
 
 

@@ -264,6 +264,16 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """[metrics] Where a monitor may ask how the daemon is."""
+
+    listen: str = _option("", "address:port that answers /metrics, /healthz and /readyz over HTTP; unset is off")
+    exposed: bool = _option(
+        False, "`listen` may be an address that others reach: they learn how many are enrolled and what fails, no names"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole of config.ini; `source` is the file it came from, or None for the defaults."""
 
@@ -282,6 +292,7 @@ class Config:
     web: WebConfig = WebConfig()
     database: DatabaseConfig = DatabaseConfig()
     log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
 
 SECTIONS: dict[str, type[Any]] = {

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from face_server.config import ServerConfig
 from face_server.errors import Busy, FrameTooLarge, ShuttingDown, TimedOut, TlsRequired, WireError
+from face_server.observing import Observer
 from face_server.tls import FIRST_BYTE, TlsStream
 from face_server.wire.framing import Dialect, FrameDecoder, FrameState, dialect_of, encode_frame
 from face_server.wire.legacy import LegacyFrameDecoder, encode_legacy_error, encode_legacy_frame
@@ -40,6 +41,7 @@ class Host(Protocol):
     closing: bool
     #: Bytes of requests that are half-received, waiting or in work, of all connections.
     held_bytes: int
+    observer: Observer
 
     def make_room(self) -> None: ...
     async def answer(self, content: bytes, peer: str) -> tuple[bytes, bool]: ...
@@ -106,6 +108,7 @@ class Connection:
 
     async def refuse(self, error: WireError) -> None:
         """Tell why and close; a peer that does not take this in time is cut off."""
+        self._server.observer.connection_refused(error.code)
         try:
             async with asyncio.timeout(LINGER_S):
                 with suppress(TlsRequired):

@@ -12,9 +12,11 @@ import os
 import secrets
 import signal
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from face_server import __version__
@@ -24,6 +26,7 @@ from face_server.config import ServerConfig
 from face_server.connection import Connection
 from face_server.errors import Busy, ConfigError, Internal, ShuttingDown, WireError
 from face_server.listening import bind_unix, require_guarded
+from face_server.observing import NOBODY, Observer
 from face_server.wire.legacy import (
     LegacyReply,
     LegacyRequest,
@@ -32,7 +35,7 @@ from face_server.wire.legacy import (
     parse_legacy_request,
 )
 from face_server.wire.messages import encode_error, encode_reply, parse_request
-from face_server.wire.replies import PingReply, RebuildReply, Reply, StatusReply
+from face_server.wire.replies import LoadStatus, PingReply, RebuildReply, Reply, StatusReply
 from face_server.wire.requests import (
     Envelope,
     Level,
@@ -68,8 +71,9 @@ class Handler(Protocol):
 class FaceServer:
     """Serves a handler on a TCP address or a Unix socket. Use `start`, then `close`; both are idempotent in effect."""
 
-    def __init__(self, handler: Handler, access: Access, config: ServerConfig) -> None:
+    def __init__(self, handler: Handler, access: Access, config: ServerConfig, observer: Observer = NOBODY) -> None:
         self._handler = handler
+        self.observer = observer
         self._access = access
         self._config = config
         self._limits = Limits(config.max_images, config.max_image_bytes)
@@ -77,6 +81,7 @@ class FaceServer:
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._listener: asyncio.Server | None = None
         self._tls: ssl.SSLContext | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._refusing = 0
         self._requests = 0
         #: Set by close(): what is in hand is finished, nothing new is begun.
@@ -87,6 +92,7 @@ class FaceServer:
     async def start(self) -> str:
         """Listen; returns the address in words. Raises ConfigError when the address may not or cannot be used."""
         config = self._config
+        self._loop = asyncio.get_running_loop()
         try:
             if config.unix_socket is not None:
                 self._listener = await asyncio.start_unix_server(self._accept, sock=bind_unix(config.unix_socket))
@@ -166,6 +172,7 @@ class FaceServer:
     async def _turn_away(self, connection: Connection) -> None:
         # Those who are being told why are limited too, else the limit on connections would be none.
         if self._refusing >= self._config.max_connections:
+            self.observer.connection_refused(Busy.code)
             connection.cut_off()
             return
         self._refusing += 1
@@ -177,6 +184,30 @@ class FaceServer:
             )
         finally:
             self._refusing -= 1
+
+    def status(self) -> StatusReply:
+        """How the daemon is; quick, from any thread."""
+        config, worker = self._config, self._worker
+        told = self._handler.status(queue=worker.waiting, connections=len(self._connections), requests=self._requests)
+        load = LoadStatus(
+            config.queue_size, config.max_connections, self.held_bytes, config.max_buffered_bytes, worker.busy_s
+        )
+        return replace(told, load=load)
+
+    @property
+    def busy_s(self) -> float:
+        """For how long the worker has been at its request; 0 without one."""
+        return self._worker.busy_s
+
+    def turns(self, within_s: float) -> bool:
+        """Whether the event loop turns, found out from another thread."""
+        turned = threading.Event()
+        try:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(turned.set)
+        except RuntimeError:  # it has ended
+            return False
+        return turned.wait(within_s)
 
     def make_room(self) -> None:
         """Break off the largest half-received requests until the budget holds: who sends little is not shut out by
@@ -196,6 +227,7 @@ class FaceServer:
             parsed = Refused(None, _incident(peer, "reading a request"))
         if isinstance(parsed, Refused):
             log.info("%s refused: %s", peer, parsed.error.code)
+            self.observer.request(parsed.cmd or "none", parsed.error.code)
             return encode_error(parsed.seq, parsed.error), False
         reply = await self._logged(
             peer,
@@ -217,6 +249,7 @@ class FaceServer:
         except Exception as failure:  # noqa: BLE001 - the log gets what is unforeseen
             error = failure if isinstance(failure, WireError) else _incident(peer, "reading a request")
             log.info("%s refused: %s", peer, error.code)
+            self.observer.request("none", error.code)
             return encode_legacy_error(error)
 
         async def reply() -> bytes:
@@ -246,7 +279,9 @@ class FaceServer:
             outcome = error.code
             return refuse(error)
         finally:
-            log.info("%s %s %s %.1f ms", peer, command, outcome, (time.monotonic() - started) * 1000)
+            seconds = time.monotonic() - started
+            log.info("%s %s %s %.1f ms", peer, command, outcome, seconds * 1000)
+            self.observer.request(command, outcome, seconds)
 
     async def _reply(self, envelope: Envelope) -> bytes:
         return encode_reply(envelope.seq, await self._dispatch(envelope))
@@ -258,9 +293,7 @@ class FaceServer:
             case Ping():
                 return PingReply(__version__, ready=not self.closing)
             case Status():
-                return self._handler.status(
-                    queue=self._worker.waiting, connections=len(self._connections), requests=self._requests
-                )
+                return self.status()
             case Rebuild():
                 return await asyncio.wrap_future(run_aside(self._handler.rebuild))
         return await asyncio.wrap_future(self._worker.submit(lambda: self._handler.handle(request, level)))
@@ -273,16 +306,27 @@ def _incident(peer: str, command: str) -> Internal:
     return Internal("the daemon failed; its log tells more under this id", id=incident)
 
 
-def serve_until_signalled(handler: Handler, access: Access, config: ServerConfig, ready: Callable[[str], None]) -> None:
+def serve_until_signalled(
+    handler: Handler,
+    access: Access,
+    config: ServerConfig,
+    ready: Callable[[str, FaceServer], None],
+    observer: Observer = NOBODY,
+) -> None:
     """Serve until SIGTERM or SIGINT, then close gracefully; a second signal ends the process at once.
 
-    `ready` is called with the address once connections are accepted. Raises ConfigError as `FaceServer.start`.
+    `ready` is called with the address and the server once connections are accepted. Raises ConfigError as
+    `FaceServer.start`.
     """
-    asyncio.run(_serve_until_signalled(handler, access, config, ready))
+    asyncio.run(_serve_until_signalled(handler, access, config, ready, observer))
 
 
 async def _serve_until_signalled(
-    handler: Handler, access: Access, config: ServerConfig, ready: Callable[[str], None]
+    handler: Handler,
+    access: Access,
+    config: ServerConfig,
+    ready: Callable[[str, FaceServer], None],
+    observer: Observer,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -300,12 +344,12 @@ async def _serve_until_signalled(
             loop.remove_signal_handler(number)
             os.kill(os.getpid(), number)
 
-    server = FaceServer(handler, access, config)
+    server = FaceServer(handler, access, config, observer)
     address = await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     if config.tls_cert is not None:
         loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
-    ready(address)
+    ready(address, server)
     await stop.wait()
     await server.close()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 
-from face_server import __version__
+from face_server.condition import condition
 from face_server.decision import Decision, distance, is_match
 from face_server.errors import (
     DifferentPeople,
@@ -26,6 +27,7 @@ from face_server.errors import (
 )
 from face_server.gallery.gallery import Gallery
 from face_server.gallery.results import Added
+from face_server.observing import NOBODY, Observer
 from face_server.types import FloatArray, Identification, SubjectId, Template, Verification, subject_key
 from face_server.vision.pipeline import Capture, FacePipeline, Purpose
 from face_server.wire.legacy import (
@@ -41,12 +43,10 @@ from face_server.wire.legacy import (
 from face_server.wire.replies import (
     AcceptedImage,
     CompareReply,
-    DecisionStatus,
     DetectReply,
     EnrolledImage,
     EnrolReply,
     IdentifyReply,
-    IndexStatus,
     RebuildReply,
     RefusedImage,
     RemoveReply,
@@ -89,6 +89,7 @@ class Service:
         model: str,
         read_legacy_image: Callable[[str], bytes],
         legacy_candidates: int,
+        observer: Observer = NOBODY,
     ) -> None:
         self._pipeline = pipeline
         self._gallery = gallery
@@ -96,6 +97,7 @@ class Service:
         self._model = model
         self._read_legacy_image = read_legacy_image
         self._legacy_candidates = legacy_candidates
+        self._observer = observer
         self._started_s = time.monotonic()
 
     def handle(self, request: Request, level: Level) -> Reply:
@@ -147,28 +149,9 @@ class Service:
 
     def status(self, *, queue: int, connections: int, requests: int) -> StatusReply:
         """How things are; quick, from any thread."""
-        index = self._gallery.index_status()
-        return StatusReply(
-            version=__version__,
-            uptime_s=time.monotonic() - self._started_s,
-            model=self._model,
-            fingerprint=self._pipeline.fingerprint,
-            dimension=self._pipeline.dimension,
-            subjects=self._gallery.subject_count(),
-            templates=self._gallery.template_count(),
-            index=IndexStatus(
-                state=index.state,
-                subjects=index.subjects,
-                sequence=index.sequence,
-                overlay=index.overlay,
-                built_s=index.built_s or None,
-                error=index.error,
-            ),
-            decision=self._decision_status(),
-            queue=queue,
-            connections=connections,
-            requests=requests,
-        )
+        told = condition(self._pipeline, self._gallery, self._decision, self._model)
+        uptime_s = time.monotonic() - self._started_s
+        return replace(told, uptime_s=uptime_s, queue=queue, connections=connections, requests=requests)
 
     def identification(self, probe: FloatArray, probes: int, limit: int) -> Identification:
         """1:N: the nearest subjects to a probe fused from so many images, and whether the first is one.
@@ -188,18 +171,6 @@ class Service:
         found = self._gallery.verify(subject, probe)
         threshold = self._decision.verify_threshold(found.templates, probes)
         return Verification(is_match(found.score, threshold), found.score, threshold)
-
-    def _decision_status(self) -> DecisionStatus:
-        decision, subjects = self._decision, self._gallery.subject_count()
-        calibration = decision.calibration
-        return DecisionStatus(
-            decision.verify_fmr,
-            decision.identify_fpir,
-            calibration.source if calibration else "none",
-            decision.fixed is not None,
-            _supported(lambda: decision.verify_threshold(1, 1)),
-            _supported(lambda: decision.identify_threshold(1, 1, subjects)),
-        )
 
     def _identify(self, request: Identify, level: Level) -> IdentifyReply:
         templates = self._probes(request.images)
@@ -238,6 +209,7 @@ class Service:
         The same image twice is one: it adds no evidence. Raises the first image's error when none can be used.
         """
         outcomes = [self._try_capture(image, Purpose.SEARCH) for image in dict.fromkeys(images)]
+        self._tell_refused(outcomes)
         captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
         if not captures:
             raise _all_refused(outcomes)
@@ -274,6 +246,7 @@ class Service:
         outcomes = [self._try_capture(image, Purpose.ENROL) for image in request.images]
         if not request.force:
             outcomes = self._of_one_person(request, level, outcomes)
+        self._tell_refused(outcomes)
         captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
         # What is there is swapped for all that was sent or for nothing: half might be worse than what it replaces.
         if not captures or (request.replace and len(captures) < len(outcomes)):
@@ -292,6 +265,11 @@ class Service:
             return self._pipeline.capture(image, purpose)
         except (PersonError, ImageTooLarge) as error:
             return error
+
+    def _tell_refused(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, WireError):
+                self._observer.image_refused(outcome.code)
 
     def _of_one_person(self, request: Enrol, level: Level, outcomes: list[Outcome]) -> list[Outcome]:
         """The same outcomes, with each capture refused that is not of the person to be enrolled.
@@ -352,13 +330,6 @@ class Service:
             counts = (other.templates, len(templates), self._gallery.subject_count())
             if is_match(other.score, self._decision.strictest_threshold(*counts)):
                 raise DuplicatePerson("this face is enrolled already under another id")
-
-
-def _supported(threshold: Callable[[], float]) -> float | None:
-    try:
-        return threshold()
-    except ThresholdUnsupported:
-        return None
 
 
 def _fused(templates: list[Template]) -> FloatArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ class Worker:
         self._tasks: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue()
         self._queue_size = queue_size
         self._closed = False
+        self._began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
@@ -31,6 +33,12 @@ class Worker:
     def waiting(self) -> int:
         """Tasks that wait for the thread."""
         return self._tasks.qsize()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the thread has been at the task in hand; 0 without one."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
         """The task's future result. Raises Busy when `queue_size` wait already, ShuttingDown after close()."""
@@ -55,10 +63,12 @@ class Worker:
             future, task = item
             if not future.set_running_or_notify_cancel():
                 continue
+            self._began_s = time.monotonic()
             try:
                 future.set_result(task())
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 future.set_exception(error)
+            self._began_s = None
             # A held reference would keep the last request's images alive until the next one comes.
             del item, future, task
 

@@ -19,6 +19,7 @@ from certificates import Authority, trusting
 
 from face_server.access import Access
 from face_server.config import ServerConfig
+from face_server.observing import NOBODY, Observer
 from face_server.server import FaceServer
 from face_server.types import BoundingBox, DetectedFace
 from face_server.wire.framing import FrameDecoder, encode_frame
@@ -207,7 +208,9 @@ def _wait_for_the_accepted(running: Running) -> None:
 
 
 @contextmanager
-def serving(unix_socket: Path | None = None, without_token: Level | None = None, **changes: Any) -> Iterator[Running]:
+def serving(
+    unix_socket: Path | None = None, without_token: Level | None = None, observer: Observer = NOBODY, **changes: Any
+) -> Iterator[Running]:
     """A server with these settings, closed at the end."""
     if authority is not None and unix_socket is None:
         changes = authority.here.settings | changes
@@ -221,7 +224,7 @@ def serving(unix_socket: Path | None = None, without_token: Level | None = None,
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: noise.append(context))
-        server = FaceServer(handler, Access(WEB, OPERATOR, without_token), config)
+        server = FaceServer(handler, Access(WEB, OPERATOR, without_token), config, observer)
         running = Running(server, handler, config, await server.start(), loop)
         ready.append(running)
         started.set()

@@ -22,9 +22,18 @@ from numpy.typing import NDArray
 from face_server.errors import ShuttingDown, StorageFull, StoreDamaged, UnknownSubject
 from face_server.gallery.index import BuildAbandoned, IndexUnusable, VectorIndex, build_index, drop_index, load_index
 from face_server.gallery.rebuilding import Rebuilder
-from face_server.gallery.results import Enrolment, IndexStatus, RebuildResult, Removal, SubjectDetail, SubjectPage
+from face_server.gallery.results import (
+    Enrolment,
+    IndexStatus,
+    RebuildResult,
+    Removal,
+    StoreUsage,
+    SubjectDetail,
+    SubjectPage,
+)
 from face_server.gallery.rows import Enrolled, Rows, View, centroid
 from face_server.gallery.store import TemplateStore
+from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
 
 _UNIT_TOLERANCE = 1e-3
@@ -62,12 +71,13 @@ class Gallery:
     one of another shape, length (by more than 1e-3) or with a component that is not finite is a ValueError.
     """
 
-    def __init__(self, options: GalleryOptions) -> None:
+    def __init__(self, options: GalleryOptions, observer: Observer = NOBODY) -> None:
         self._options = options
+        self._observer = observer
         self._changing = threading.Lock()  # one change at a time, so that rows come in the order of their ids
         self._lock = threading.Lock()  # rows and index
         self._index: VectorIndex | None = None
-        self._rebuilder = Rebuilder(self._build_index)
+        self._rebuilder = Rebuilder(self._build_index, observer)
         self._store = TemplateStore(
             options.store_path,
             fingerprint=options.fingerprint,
@@ -108,7 +118,7 @@ class Gallery:
         """
         for template in templates:
             self._require_unit(template.vector)
-        with self._changing:
+        with timed(self._observer, Stage.STORE), self._changing:
             with self._lock:
                 self._rows.reserve()
             former = [] if replace else self._stored_vectors(subject)
@@ -127,7 +137,7 @@ class Gallery:
 
         Their vectors leave the index's file with the next build. Raises StorageFull, ValueError.
         """
-        with self._changing:
+        with timed(self._observer, Stage.STORE), self._changing:
             done = self._store.remove(subjects)
             with self._lock:
                 self._rows.remove(done.removed)
@@ -145,14 +155,15 @@ class Gallery:
     def identify(self, probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
         """At most `limit` (>= 1) subjects, the highest exact score first, ties in the order of subject keys."""
         self._require_unit(probe)
-        with self._lock:
-            view, index = self._rows.view(), self._index
-        return view.rank(self._nearest(view, index, probe, limit), probe, limit)
+        with timed(self._observer, Stage.SEARCH):
+            with self._lock:
+                view, index = self._rows.view(), self._index
+            return view.rank(self._nearest(view, index, probe, limit), probe, limit)
 
     def verify(self, subject: SubjectId, probe: FloatArray) -> Candidate:
         """The subject in its stored type, with its exact score as in `identify`. Raises UnknownSubject."""
         self._require_unit(probe)
-        with self._lock:
+        with timed(self._observer, Stage.SEARCH), self._lock:
             claimed = self._rows.candidate(subject_key(subject), probe)
         if claimed is None:
             raise UnknownSubject("No subject with this id is enrolled.")
@@ -198,6 +209,10 @@ class Gallery:
         """How many templates are enrolled."""
         with self._lock:
             return self._rows.templates
+
+    def store_usage(self) -> StoreUsage:
+        """How full the store is."""
+        return self._store.usage()
 
     # The index
 

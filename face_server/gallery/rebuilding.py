@@ -11,6 +11,7 @@ from concurrent.futures import Future, wait
 
 from face_server.errors import FaceLoginError, ShuttingDown
 from face_server.gallery.results import RebuildResult
+from face_server.observing import NOBODY, Observer
 
 #: A build of 100,000 vectors is in Annoy's hands for 4 s; who stops the daemon need not wait for a larger one.
 CLOSE_S = 5.0
@@ -21,8 +22,9 @@ _RETRY_S = 60.0
 class Rebuilder:
     """Runs `build(stop)`, which raises FaceLoginError on failure and gives up soon after `stop` is set."""
 
-    def __init__(self, build: Callable[[threading.Event], RebuildResult]) -> None:
+    def __init__(self, build: Callable[[threading.Event], RebuildResult], observer: Observer = NOBODY) -> None:
         self._build = build
+        self._observer = observer
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._running: Future[RebuildResult] | None = None
@@ -71,7 +73,7 @@ class Rebuilder:
 
     def _carry_out(self, running: Future[RebuildResult]) -> None:
         try:
-            result = self._build(self._stop)
+            result = self._observed_build()
         except FaceLoginError as error:
             self._settle(str(error))
             running.set_exception(error)
@@ -82,6 +84,18 @@ class Rebuilder:
         else:
             self._settle(None)
             running.set_result(result)
+
+    def _observed_build(self) -> RebuildResult:
+        started_s, failed = time.monotonic(), True
+        try:
+            result = self._build(self._stop)
+            failed = False
+        except ShuttingDown:  # told to stop, which is no failure
+            failed = False
+            raise
+        finally:
+            self._observer.rebuild(time.monotonic() - started_s, failed)
+        return result
 
     def _settle(self, error: str | None) -> None:
         with self._lock:

@@ -79,6 +79,15 @@ class RebuildResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreUsage:
+    """Bytes of the store in use, the most that enrolments may bring it to, and what is free on its disk."""
+
+    used_bytes: int
+    limit_bytes: int
+    free_disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class IndexStatus:
     """state: `building` while a build runs, else `ready` with a usable index, else `absent`.
 

@@ -17,6 +17,7 @@ import base64
 import binascii
 import dataclasses
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,7 @@ from face_server.gallery.results import (
     Enrolment,
     Removal,
     StoredTemplate,
+    StoreUsage,
     SubjectDetail,
     SubjectEntry,
     SubjectPage,
@@ -153,6 +155,14 @@ class TemplateStore:
         """How many templates are stored."""
         with self._read() as txn:
             return int(txn.stat(self._templates)["entries"])
+
+    def usage(self) -> StoreUsage:
+        """How full it is. Pages that removals left free count as free: the next enrolments take them."""
+        with self._read() as txn:
+            stats = [self._env.stat(), *map(txn.stat, (self._meta, self._templates, self._crops))]
+        kinds = ("branch_pages", "leaf_pages", "overflow_pages")
+        pages = sum(stat[kind] for stat in stats for kind in kinds)
+        return StoreUsage(pages * stats[0]["psize"], self._enrol_map_bytes, shutil.disk_usage(self._path).free)
 
     def enrol(self, subject: SubjectId, templates: Sequence[Template], *, replace: bool = False) -> Enrolment:
         """Store templates of one subject in one durable transaction; with `replace` they take the place of its others.

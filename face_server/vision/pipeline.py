@@ -16,6 +16,7 @@ import numpy as np
 
 from face_server.config import DetectionConfig, ImagingConfig, QualityConfig
 from face_server.errors import NoFace
+from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import BoundingBox, DetectedFace, FloatArray, Quality, RgbImage, Template
 from face_server.vision import face_crop, imaging, lighting, quality
 from face_server.vision.alignment import Aligner
@@ -64,6 +65,7 @@ class FacePipeline:
         detection: DetectionConfig,
         *,
         keep_crops: bool = False,
+        observer: Observer = NOBODY,
     ) -> None:
         self.detector = detector
         self._aligner = aligner
@@ -72,6 +74,7 @@ class FacePipeline:
         self._low_light = imaging.low_light_luminance
         self._limits = {purpose: Limits.of(quality, purpose.value) for purpose in Purpose}
         self._keep_crops = keep_crops
+        self._observer = observer
         self._second_look_px = max(_LEAST_FACE_PX, detection.min_face_px // 2)
 
     @property
@@ -86,8 +89,11 @@ class FacePipeline:
 
     def detect(self, image_bytes: bytes) -> Detection:
         """Every face of a picture; none is not an error. Raises ImageTooLarge, ImageUnreadable."""
-        image = self.decode(image_bytes)
-        return Detection(image.shape[1], image.shape[0], self.detector.detect(image))
+        with timed(self._observer, Stage.DECODE):
+            image = self.decode(image_bytes)
+        with timed(self._observer, Stage.DETECT):
+            faces = self.detector.detect(image)
+        return Detection(image.shape[1], image.shape[0], faces)
 
     def capture(self, image_bytes: bytes, purpose: Purpose) -> Capture:
         """The template of the largest face; for enrolment it bears the face's crop, where crops are kept.
@@ -95,13 +101,19 @@ class FacePipeline:
         Raises ImageTooLarge, ImageUnreadable, NoFace, SeveralFaces, FaceTooSmall, CutOff, TooDark, TooBright,
         TurnedAway, Blurred, Internal.
         """
-        given = imaging.decode(image_bytes, self._max_pixels)
-        image = lighting.brightened(given, self._low_light)
-        face = self.choose(image, purpose)
-        measured = self.assess(given, face, purpose)
-        crop = self.crop(image, face)
+        observer = self._observer
+        with timed(observer, Stage.DECODE):
+            given = imaging.decode(image_bytes, self._max_pixels)
+            image = lighting.brightened(given, self._low_light)
+        with timed(observer, Stage.DETECT):
+            face = self.choose(image, purpose)
+        with timed(observer, Stage.ALIGN):
+            measured = self.assess(given, face, purpose)
+            crop = self.crop(image, face)
+        with timed(observer, Stage.EMBED):
+            vector = self.embed(crop)
         template = Template(
-            vector=self.embed(crop),
+            vector=vector,
             fingerprint=self.fingerprint,
             created_s=time.time(),
             image_sha256=hashlib.sha256(image_bytes).hexdigest(),

@@ -66,17 +66,19 @@ def parse_request(content: bytes, limits: Limits, admit: Admit = lambda token, l
     WireError that it raises is the answer.
     """
     seq: Seq = None
+    cmd: str | None = None
     try:
         head, tail = _split(content)
         fields = Fields(head)
         seq = fields.seq()
         kind = _command(head, fields)
+        cmd = kind.cmd
         _check_keys(kind, head, tail)
         token = fields.token()
         admit(token, kind.level)
         return Envelope(seq, token, _READERS[kind](_Source(fields, tail, limits)))
     except WireError as error:
-        return Refused(seq, error)
+        return Refused(seq, error, cmd)
 
 
 def encode_request(envelope: Envelope) -> bytes:

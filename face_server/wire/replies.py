@@ -37,9 +37,20 @@ class IndexStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ThresholdStatus:
+    """Thresholds of a subject with `enrolled` templates against `probes` images; None where it is not supported."""
+
+    enrolled: int
+    probes: int
+    verify: float | None = None
+    identify: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionStatus:
     """The stated error rates and what follows: thresholds of one template against one image, of a search at the present
     number of subjects. A threshold is None where the rate cannot be supported; `fixed`: the operator set it.
+    `thresholds` has those of other counts too.
     """
 
     verify_fmr: float
@@ -48,11 +59,35 @@ class DecisionStatus:
     fixed: bool
     verify_threshold: float | None = None
     identify_threshold: float | None = None
+    thresholds: tuple[ThresholdStatus, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStatus:
+    """What is in hand and how much may be: bytes of requests, and for how long the worker has been at its request."""
+
+    queue_size: int
+    max_connections: int
+    held_bytes: int
+    max_buffered_bytes: int
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Bytes in use in the store, the most that enrolments may bring it to, and what is free on its disk."""
+
+    used_bytes: int
+    limit_bytes: int
+    free_disk_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
-    """`subjects` and `templates` of the store; `queue` and `connections` now, `requests` since the start."""
+    """`subjects` and `templates` of the store; `queue` and `connections` now, `requests` since the start.
+
+    Like `thresholds`, `load` and `store` are None of an earlier daemon.
+    """
 
     version: str
     uptime_s: float
@@ -66,6 +101,8 @@ class StatusReply:
     queue: int
     connections: int
     requests: int
+    load: LoadStatus | None = None
+    store: StoreStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,7 +187,8 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Content that is no request: what to answer, and the `seq` to echo (None when it could not be read)."""
+    """Content that is no request: what to answer, and the `seq` to echo and the `cmd` as far as these were read."""
 
     seq: Seq
     error: WireError
+    cmd: str | None = None

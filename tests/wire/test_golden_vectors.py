@@ -83,15 +83,18 @@ READY = rep.IndexStatus("ready", subjects=6, sequence=9, overlay=1, built_s=1700
 ABSENT = rep.IndexStatus("absent", subjects=0, sequence=0, overlay=0, error="The disk is full.")
 TOO_BLURRED = Blurred("Hold still: sharpness is 12, 40 is needed.", sharpness=12, min_sharpness=40)
 
-DECISION = rep.DecisionStatus(1e-4, 1e-2, "2,717 photographs", False, 0.625, 0.6875)
+THRESHOLDS = (rep.ThresholdStatus(1, 1, 0.625, 0.6875), rep.ThresholdStatus(3, 3, 0.75))
+DECISION = rep.DecisionStatus(1e-4, 1e-2, "2,717 photographs", False, 0.625, 0.6875, THRESHOLDS)
 UNSUPPORTED = rep.DecisionStatus(1e-4, 1e-2, "2,717 photographs", False, 0.625)
+LOAD = rep.LoadStatus(64, 256, 1024, 268435456, 0.25)
+STORE = rep.StoreStatus(12288, 16106127360, 50_000_000_000)
 
 EXPECTED_REPLIES = {
     "ping": rep.PingReply("0.1.0", ready=True),
     "status of a working daemon": rep.StatusReply(
-        "0.1.0", 12.5, "facenet", "ab12", 512, 3, 7, READY, DECISION, queue=0, connections=2, requests=41
+        "0.1.0", 12.5, "facenet", "ab12", 512, 3, 7, READY, DECISION, 0, 2, 41, LOAD, STORE
     ),
-    "status without an index": rep.StatusReply(
+    "status without an index, of an earlier daemon": rep.StatusReply(
         "0.1.0", 0.0, "facenet", "ab12", 512, 0, 0, ABSENT, UNSUPPORTED, queue=0, connections=1, requests=1
     ),
     "detect without a face": rep.DetectReply(640, 480, ()),
