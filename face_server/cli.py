@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -34,7 +35,7 @@ from face_server.errors import (
 from face_server.evaluation.commands import add_evaluate
 from face_server.types import DetectedFace, RgbImage
 from face_server.wire.records import dump_record
-from face_server.wire.replies import DecisionStatus, Reply
+from face_server.wire.replies import Reply
 
 EXIT_OK, EXIT_NO_MATCH, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_FAILED = 0, 1, 2, 3, 4
 #: As a shell reports the signals SIGINT and SIGPIPE; never 0, since a match may have been what could not be told.
@@ -137,7 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     subjects = command("subjects", "list the enrolled subjects, or the templates of one", _subjects)
     subjects.add_argument("subject", type=_utf8, nargs="?", help="show this subject's templates")
 
-    command("status", "how the daemon is", _status)
+    status = command("status", "how the daemon is, what needs attention first", _status)
+    status.add_argument(
+        "--watch", type=_seconds, nargs="?", const=2.0, metavar="S", help="show it anew every S seconds (default 2)"
+    )
 
     calibrate = command("calibrate", "measure thresholds on the own gallery (the daemon must not run)", _calibrate)
     calibrate.add_argument("--images", type=Path, metavar="DIR", help="on photographs laid out as person/photo instead")
@@ -167,6 +171,16 @@ def _utf8(argument: str) -> str:
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{argument!a} is no UTF-8 text") from None
     return argument
+
+
+def _seconds(argument: str) -> float:
+    try:
+        seconds = float(argument)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{argument!a} is no number of seconds from 0.1 to 3600")
+    return seconds
 
 
 def _config_path(given: Path | None) -> Path:
@@ -322,20 +336,27 @@ def _subjects(options: argparse.Namespace, config: Config) -> int:
 
 
 def _status(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
-        reply = client.status()
-    index = reply.index
-    built = _date(index.built_s) if index.built_s else "never"
-    lines = [
-        f"version      {reply.version}, up {reply.uptime_s:.0f} s, {reply.requests} requests",
-        f"load         {reply.connections} connections, {reply.queue} waiting",
-        f"model        {reply.model}, {reply.dimension}-D, fingerprint {reply.fingerprint[:16]}",
-        f"gallery      {reply.subjects} subjects, {reply.templates} templates",
-        f"index        {index.state}, {index.subjects} subjects, built {built}; {index.overlay} in the overlay",
-        *_decision_lines(reply.decision),
-    ]
-    _tell(options, reply, [*lines, f"index error  {index.error}"] if index.error else lines)
-    return EXIT_OK
+    from face_server.status_view import status_lines
+    from face_server.terminal import standard_output
+
+    # To the top left, and clear what is below: only where somebody looks.
+    clear = "\033[H\033[2J" if options.watch and sys.stdout.isatty() and not options.json else ""
+    while True:
+        try:
+            with _client(config) as client:
+                reply = client.status()
+        except (Unreachable, Busy, ShuttingDown) as error:
+            if not options.watch:
+                raise
+            print(end=clear, flush=True)
+            _fail(options, error, EXIT_UNREACHABLE)
+        else:
+            print(end=clear)
+            _tell(options, reply, status_lines(reply, time.time(), standard_output()))
+        if not options.watch:
+            return EXIT_OK
+        print(end="", flush=True)
+        time.sleep(options.watch)
 
 
 def _calibrate(options: argparse.Namespace, config: Config) -> int:
@@ -355,21 +376,6 @@ def _migrate(options: argparse.Namespace, config: Config) -> int:
         for line in done.lines():
             print(line)
     return EXIT_OK if done.whole else EXIT_REFUSED
-
-
-def _decision_lines(decision: DecisionStatus) -> list[str]:
-    """The thresholds in force for one template against one image, and what they rest on."""
-    verify, identify = (
-        "not supported" if value is None else f"{value:.4f}"
-        for value in (decision.verify_threshold, decision.identify_threshold)
-    )
-    if decision.fixed:
-        return [f"threshold    {verify}, set by hand"]
-    return [
-        f"verify       threshold {verify} for FMR {decision.verify_fmr:g}",
-        f"identify     threshold {identify} for FPIR {decision.identify_fpir:g} at this size",
-        f"calibration  {decision.calibration}",
-    ]
 
 
 def _rebuild(options: argparse.Namespace, config: Config) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from daemons import ROOT, Daemon, StartDaemon, start_daemon
 
+from face_server import __version__
 from face_server.cli import run
 from face_server.errors import BY_CODE, OperatorError
 from face_server.wire.framing import encode_frame
@@ -252,26 +253,38 @@ def test_remove_forgets_subjects_and_names_the_unknown(daemon: Daemon, sample_ph
 # --- status, rebuild ------------------------------------------------------------------------------------------------
 
 
-def test_status_shows_gallery_index_model_and_threshold(daemon: Daemon) -> None:
+def rows_of(page: str) -> dict[str, str]:
+    """The rows of a status page by their label."""
+    return {line[:16].strip(): line[16:] for line in page.splitlines() if line.startswith("  ") and line[:16].strip()}
+
+
+def test_status_shows_gallery_index_model_and_thresholds(daemon: Daemon) -> None:
     done = daemon.command("status")
     assert (done.returncode, done.stderr) == (0, "")
-    rows = {line[:13].strip(): line[13:] for line in done.stdout.splitlines()}
-    assert list(rows) == ["version", "load", "model", "gallery", "index", "verify", "identify", "calibration"]
-    assert rows["gallery"] == "2 subjects, 2 templates"
-    assert rows["verify"] == "threshold 0.5675 for FMR 0.0001"
-    assert rows["identify"].endswith(" for FPIR 0.01 at this size")
-    assert rows["calibration"].startswith("2,717 photographs of 1,383 people")
-    assert rows["model"].startswith("facenet-20180408-102900, 512-D, fingerprint ")
+    assert done.stdout.splitlines()[0] == f"face-login {__version__}  healthy"
+    rows = rows_of(done.stdout)
+    assert rows["enrolled"] == "2 subjects, 2 templates"
+    assert rows["waiting"] == "0 of 64"
+    assert rows["connections"].endswith(" of 256")
+    assert rows["network"] == "facenet-20180408-102900, 512-D"
+    assert rows["measured on"].startswith("2,717 photographs of 1,383 people")
+    assert [rows[counts].split() for counts in ("1 + 1", "3 + 1", "3 + 3")] == [
+        ["0.5675", "0.5675"],
+        ["0.5897", "0.5897"],
+        ["0.6228", "0.6228"],
+    ]
     reply = told(daemon.command("status", "--json"))
     assert (reply["subjects"], reply["templates"], reply["dimension"]) == (2, 2, 512)
-    assert reply["fingerprint"][:16] in rows["model"]
+    assert reply["fingerprint"][:16] == rows["fingerprint"]
+    assert [(one["enrolled"], one["probes"]) for one in reply["decision"]["thresholds"]] == [(1, 1), (3, 1), (3, 3)]
+    assert reply["store"]["used_bytes"] <= reply["store"]["limit_bytes"] and reply["load"]["queue_size"] == 64
 
 
 def test_rebuild_builds_the_index_and_empties_the_overlay(daemon: Daemon, sample_photos: Path) -> None:
     assert daemon.command("enrol", OBAMA, sample_photos / "obama3.jpg").returncode == 0
     done = daemon.command("rebuild")
     assert done.returncode == 0 and done.stdout.startswith("2 subjects indexed in ")
-    assert "ready, 2 subjects, built 20" in daemon.command("status").stdout
+    assert rows_of(daemon.command("status").stdout)["index"].startswith("ready, 2 subjects, built ")
     reply = told(daemon.command("rebuild", "--json"))
     assert (reply["ok"], reply["subjects"]) == (True, 2) and reply["seconds"] >= 0
     assert told(daemon.command("status", "--json"))["index"]["overlay"] == 0
