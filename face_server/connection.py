@@ -124,6 +124,7 @@ class Connection:
     def give_way(self) -> None:
         """Go without a word, for another wants the place: to linger with many would need the room that is wanted."""
         self.gave_way = True
+        self._server.observer.connection_refused(Busy.code)
         log.info("%s gave way to another connection", self._peer)
         self.cut_off()
 
