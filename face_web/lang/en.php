@@ -179,7 +179,8 @@ return [
     'capture.wait' => 'Too many attempts from here. Please wait {seconds} seconds.',
     'capture.nonce' => 'That took too long. Please take the pictures again.',
     'capture.form' => 'Please correct the marked fields.',
-    'capture.unavailable' => 'Face recognition is not available right now. Please try again in a minute.',
+    'capture.unavailable' => 'Face recognition is not available right now. Please try again in a minute.'
+        . ' Reference: {id}',
     'capture.confirm_first' => 'Please confirm your password first, then take the pictures again.',
 
     'notice.login_first' => 'Please log in first.',
@@ -287,6 +288,7 @@ return [
 
     'error.title' => 'Error',
     'error.home' => 'To the first page',
+    'error.reference' => 'Reference: {id}',
     'error.bad_request.title' => 'This request cannot be understood',
     'error.bad_request.text' => 'Something in it was missing or out of order. Please go back, reload the page and'
         . ' try again.',
@@ -304,8 +306,7 @@ return [
     'error.too_many.text' => 'Please wait a moment and try again.',
     'error.internal.title' => 'Something went wrong here',
     'error.internal.text' => 'It is not your fault, and nobody was logged in. If it happens again, give the operator'
-        . ' this'
-        . ' number: {incident}',
+        . ' this reference.',
     'error.unavailable.title' => 'Face recognition is not available',
     'error.unavailable.text' => 'Please try again in a minute. Nothing was changed.',
 

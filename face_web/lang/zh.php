@@ -160,7 +160,7 @@ return [
     'capture.wait' => '来自此处的尝试过多，请等待 {seconds} 秒。',
     'capture.nonce' => '用时过长，请重新拍摄。',
     'capture.form' => '请更正标出的内容。',
-    'capture.unavailable' => '人脸识别暂时不可用，请过一分钟再试。',
+    'capture.unavailable' => '人脸识别暂时不可用，请过一分钟再试。编号：{id}',
     'capture.confirm_first' => '请先用密码确认，然后重新拍摄。',
 
     'notice.login_first' => '请先登录。',
@@ -264,6 +264,7 @@ return [
 
     'error.title' => '错误',
     'error.home' => '返回首页',
+    'error.reference' => '编号：{id}',
     'error.bad_request.title' => '无法理解此请求',
     'error.bad_request.text' => '请求缺少内容或格式不对。请返回，刷新页面后再试。',
     'error.not_found.title' => '没有这个页面',
@@ -277,7 +278,7 @@ return [
     'error.too_many.title' => '请求过多',
     'error.too_many.text' => '请稍等片刻再试。',
     'error.internal.title' => '这里出了问题',
-    'error.internal.text' => '这不是您的错，也没有人因此登录。如果再次发生，请把这个编号告诉运营者：{incident}',
+    'error.internal.text' => '这不是您的错，也没有人因此登录。如果再次发生，请把下面的编号告诉运营者。',
     'error.unavailable.title' => '人脸识别不可用',
     'error.unavailable.text' => '请过一分钟再试。没有任何内容被更改。',
 

@@ -35,8 +35,11 @@ final class App
         try {
             $app = new self(Services::of(Config::fromEnvironment()));
         } catch (\Throwable $error) {
-            $text = 'The site is not in order. Its operator finds the reason in the log under ' . self::logged($error);
-            SecurityHeaders::plain()->on(Response::text("$text\n", 500))->send();
+            Log::about($id = RequestId::fresh());
+            error_log((string) $error);
+            $text = "The site is not in order. Its operator finds the reason in the log under $id\n";
+            $response = Response::text($text, 500)->with(RequestId::HEADER, $id);
+            SecurityHeaders::plain()->on($response)->send();
             return;
         }
         $app->handle(Request::fromGlobals(...))->send();
@@ -46,8 +49,10 @@ final class App
     public function handle(\Closure $arriving): Response
     {
         $request = null;
+        $this->services->about(RequestId::fresh());
         try {
             $request = $arriving();
+            $this->services->about(RequestId::of($request, $this->services->sources()));
             $response = $this->answer($request);
         } catch (HttpError $error) {
             $response = $this->errorPage($error, $request);
@@ -55,9 +60,11 @@ final class App
             error_log('daemon: ' . $error->getMessage());
             $response = $this->errorPage(HttpError::unavailable(), $request);
         } catch (\Throwable $error) {
-            $response = $this->errorPage(HttpError::incident(self::logged($error)), $request);
+            error_log("incident: $error");
+            $response = $this->errorPage(HttpError::incident(), $request);
         }
-        $response = SecurityHeaders::for($this->services->config->web->baseUrl)->on($response);
+        $response = SecurityHeaders::for($this->services->config->web->baseUrl)->on($response)
+            ->with(RequestId::HEADER, $this->services->requestId());
         return $request?->method === 'HEAD' ? $response->withoutBody() : $response;
     }
 
@@ -161,11 +168,12 @@ final class App
             'title' => $language->text("error.$error->key.title"),
             'text' => $language->text("error.$error->key.text", [
                 'address' => $this->services->config->web->baseUrl,
-                'incident' => $error->incident,
             ]),
+            'reference' => $language->text('error.reference', ['id' => $this->services->requestId()]),
         ];
         if ($request?->wantsJson() === true) {
-            $said = ['ok' => false, 'code' => $error->key, 'message' => $texts['text']];
+            $message = $error->status < 500 ? $texts['text'] : "$texts[text] $texts[reference]";
+            $said = ['ok' => false, 'code' => $error->key, 'message' => $message];
             $response = Response::json($said, $error->status);
         } else {
             $view = new View($language, $this->services->config->web->siteName, '');
@@ -175,12 +183,5 @@ final class App
             $response = $response->with($name, $value);
         }
         return $response;
-    }
-
-    private static function logged(\Throwable $error): string
-    {
-        $incident = bin2hex(random_bytes(6));
-        error_log("incident $incident: $error");
-        return $incident;
     }
 }

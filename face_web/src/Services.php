@@ -35,6 +35,7 @@ final class Services
 {
     /** @var array<string, object> */
     private array $made = [];
+    private string $requestId = '';
     /** @var \Closure(int): void waits for so many milliseconds */
     public readonly \Closure $pause;
 
@@ -58,6 +59,19 @@ final class Services
         $web = $config->web;
         $sessions = new PhpSessionStore($web->sessionPath, $web->sessionIdleS, $web->isHttps());
         return new self($config, new SystemClock(), $sessions);
+    }
+
+    /** What is asked and logged from now on is on behalf of this request. */
+    public function about(string $requestId): void
+    {
+        $this->requestId = $requestId;
+        Log::about($requestId);
+    }
+
+    /** Empty on the console. */
+    public function requestId(): string
+    {
+        return $this->requestId;
     }
 
     /** @param class-string $class */
@@ -84,13 +98,16 @@ final class Services
 
     public function faceServer(): FaceServer
     {
-        return $this->once(FaceServer::class, fn () => SocketFaceServer::forSite($this->config));
+        return $this->once(FaceServer::class, fn () => SocketFaceServer::forSite(
+            $this->config,
+            $this->requestId,
+        ));
     }
 
     /** The daemon at the operator's level, where this process may read that token; null where it may not. */
     public function operator(): ?SocketFaceServer
     {
-        return SocketFaceServer::forOperator($this->config);
+        return SocketFaceServer::forOperator($this->config, $this->requestId);
     }
 
     public function people(): People

@@ -1,6 +1,6 @@
 <?php
 
-/** Loads FaceWeb\A\B from src/A/B.php. Knows nothing else. */
+/** Loads FaceWeb\A\B from src/A/B.php, and what `error_log` means there. Knows nothing else. */
 
 declare(strict_types=1);
 
@@ -10,3 +10,5 @@ spl_autoload_register(static function (string $class): void {
         require $file;
     }
 });
+
+require_once __DIR__ . '/error_log.php';

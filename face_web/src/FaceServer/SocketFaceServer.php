@@ -19,11 +19,12 @@ final class SocketFaceServer implements FaceServer
     /** Ten enrolled images, or a thousand faces, have less than 300 kB. */
     private const MAX_REPLY_BYTES = 1 << 20;
 
-    private int $seq = 0;
+    private int $asked = 0;
 
     /**
      * @param string|TokenFile|null $token null where a Unix socket's mode is the guard
      * @param Tls|null $tls null where it is not spoken: on a Unix socket and on loopback
+     * @param string $requestId under which the daemon logs what is asked; '' for none
      */
     public function __construct(
         private readonly string $host,
@@ -33,21 +34,22 @@ final class SocketFaceServer implements FaceServer
         private readonly float $timeoutS,
         private readonly int $maxReplyBytes = self::MAX_REPLY_BYTES,
         private readonly ?Tls $tls = null,
+        private readonly string $requestId = '',
     ) {
     }
 
     /** As the site asks: with the web token; on a Unix socket without one. */
-    public static function forSite(Config $config): self
+    public static function forSite(Config $config, string $requestId = ''): self
     {
         $token = $config->server->unixSocket === null ? new TokenFile($config->access->webTokenFile) : null;
-        return self::configured($config, $token);
+        return self::configured($config, $token, $requestId);
     }
 
     /** As the admin's status page asks: with the operator's token, if this process may read it. */
-    public static function forOperator(Config $config): ?self
+    public static function forOperator(Config $config, string $requestId = ''): ?self
     {
         $token = new TokenFile($config->access->operatorTokenFile);
-        return $token->isReadable() ? self::configured($config, $token) : null;
+        return $token->isReadable() ? self::configured($config, $token, $requestId) : null;
     }
 
     public function ping(): bool
@@ -103,7 +105,7 @@ final class SocketFaceServer implements FaceServer
         }
     }
 
-    private static function configured(Config $config, ?TokenFile $token): self
+    private static function configured(Config $config, ?TokenFile $token, string $requestId): self
     {
         $server = $config->server;
         $name = $server->tlsName === '' ? trim($server->host, '[]') : $server->tlsName;
@@ -114,6 +116,7 @@ final class SocketFaceServer implements FaceServer
             $token,
             $config->web->daemonTimeoutS,
             tls: $server->usesTls() ? new Tls($name, $server->tlsCa) : null,
+            requestId: $requestId,
         );
     }
 
@@ -148,7 +151,7 @@ final class SocketFaceServer implements FaceServer
      */
     private function replyTo(array $request, array $images, Deadline $deadline): Reply
     {
-        $seq = ++$this->seq;
+        $seq = $this->nextSeq();
         $token = $this->token instanceof TokenFile ? $this->token->read() : $this->token;
         $envelope = ['seq' => $seq] + ($token === null ? [] : ['token' => $token]);
         $frame = Codec::encode($request + $envelope, $images);
@@ -158,6 +161,17 @@ final class SocketFaceServer implements FaceServer
         } finally {
             $connection->close();
         }
+    }
+
+    /** The request's id, `id.2`, `id.3`...; without one 1, 2, 3... */
+    private function nextSeq(): int|string
+    {
+        $this->asked++;
+        return match (true) {
+            $this->requestId === '' => $this->asked,
+            $this->asked === 1 => $this->requestId,
+            default => "$this->requestId.$this->asked",
+        };
     }
 
     private function where(): string

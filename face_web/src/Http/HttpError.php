@@ -17,7 +17,6 @@ final class HttpError extends \RuntimeException
         public readonly string $key,
         string $message,
         public readonly array $headers = [],
-        public readonly string $incident = '',
     ) {
         parent::__construct($message);
     }
@@ -55,10 +54,10 @@ final class HttpError extends \RuntimeException
         return new self(429, 'too_many', 'over a limit', ['Retry-After' => (string) max(1, $retryAfterS)]);
     }
 
-    /** Something that nobody thought of; the log has it under this id. */
-    public static function incident(string $id): self
+    /** Something that nobody thought of; the log has it under the request's id. */
+    public static function incident(): self
     {
-        return new self(500, 'internal', "incident $id", [], $id);
+        return new self(500, 'internal', 'incident');
     }
 
     public static function unavailable(): self

@@ -15,6 +15,8 @@ use FaceWeb\People\WrongState;
 use FaceWeb\Services;
 use FaceWeb\Visit;
 
+use function FaceWeb\error_log;
+
 final class AdminPage
 {
     private const PEOPLE = 50;

@@ -85,7 +85,9 @@ final class Burst
                 ['seconds' => $outcome->retryAfterS],
             ),
             OutcomeKind::Form => $this->fields($outcome->fields),
-            OutcomeKind::Unavailable => $this->no('unavailable', 'capture.unavailable'),
+            OutcomeKind::Unavailable => $this->no('unavailable', 'capture.unavailable', [], [
+                'id' => $this->services->requestId(),
+            ]),
         };
     }
 

@@ -16,6 +16,8 @@ use FaceWeb\Http\Request;
 use FaceWeb\Http\Response;
 use FaceWeb\Security\Sources;
 
+use function FaceWeb\error_log;
+
 final class Exchange
 {
     public function __construct(private readonly Endpoint $endpoint, private readonly Sources $sources)

@@ -11,6 +11,8 @@ use FaceWeb\Http\Response;
 use FaceWeb\Services;
 use FaceWeb\Visit;
 
+use function FaceWeb\error_log;
+
 final class HomePage
 {
     public function __construct(private readonly Services $services)

@@ -30,13 +30,17 @@ final class Peer
         $this->address = trim((string) fgets($this->pipes[1]));
     }
 
-    public function client(float $timeoutS = 5.0, ?string $token = 's3cret', int $cap = 1 << 20): SocketFaceServer
-    {
+    public function client(
+        float $timeoutS = 5.0,
+        ?string $token = 's3cret',
+        int $cap = 1 << 20,
+        string $requestId = '',
+    ): SocketFaceServer {
         if (str_starts_with($this->address, '/')) {
             return new SocketFaceServer('127.0.0.1', 1, $this->address, $token, $timeoutS, $cap);
         }
         [$host, $port] = explode(':', $this->address);
-        return new SocketFaceServer($host, (int) $port, null, $token, $timeoutS, $cap);
+        return new SocketFaceServer($host, (int) $port, null, $token, $timeoutS, $cap, requestId: $requestId);
     }
 
     /** @return list<array<string, mixed>> the JSON of the requests so far, once all its connections are done */

@@ -210,6 +210,19 @@ final class SocketFaceServerTest extends TestCase
         self::assertSame([1, 2], array_column($peer->requests(), 'seq'));
     }
 
+    public function testTheCallsOfARequestCarryItsId(): void
+    {
+        $busy = ['ok' => false, 'error' => self::BUSY];
+        $pong = ['ok' => true, 'ready' => true];
+        $replies = [$pong, $busy, self::MATCH, $pong];
+        $peer = $this->peer(...array_map(static fn (array $one): array => [['read'], ['reply', $one]], $replies));
+        $client = $peer->client(requestId: 'abc');
+        self::assertTrue($client->ping());
+        self::assertSame('anna', $client->identify(['image']));
+        self::assertTrue($client->ping());
+        self::assertSame(['abc', 'abc.2', 'abc.3', 'abc.4'], array_column($peer->requests(), 'seq'));
+    }
+
     public function testADaemonThatIsBusyTwiceIsNotAskedAThirdTime(): void
     {
         $steps = [['read'], ['reply', ['ok' => false, 'error' => self::BUSY]]];

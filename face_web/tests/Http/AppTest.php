@@ -79,12 +79,64 @@ final class AppTest extends SiteCase
         $form = ['purpose' => 'login'];
         $answer = $this->post('/capture', $form, [], ['accept' => 'text/html']);
         self::assertSame(500, $answer->status);
-        self::assertSame(1, preg_match('/number: ([0-9a-f]{12})/', $answer->body, $found));
+        self::assertSame(1, preg_match('/Reference: ([0-9a-f]{32})/', $answer->body, $found));
+        self::assertSame($found[1], $answer->headers['X-Request-Id']);
         self::assertStringNotContainsString('login_nonce', $answer->body);
         $log = (string) file_get_contents("$this->directory/error.log");
-        self::assertStringContainsString("incident $found[1]", $log);
+        self::assertStringContainsString("[$found[1]] incident: ", $log);
         $json = $this->json($this->post('/capture', $form, [], ['accept' => 'application/json']));
         self::assertSame([false, 'internal'], [$json['ok'], $json['code']]);
+    }
+
+    public function testEveryAnswerHasTheIdOfItsRequestAndErrorPagesShowIt(): void
+    {
+        $ids = [];
+        foreach (['/', '/login', '/nowhere', '/account', '/healthz', '/logout'] as $path) {
+            $answer = $this->get($path);
+            $ids[] = $id = $answer->headers['X-Request-Id'];
+            self::assertMatchesRegularExpression('/\A[0-9a-f]{32}\z/', $id);
+            self::assertSame($answer->status >= 400, str_contains($answer->body, "Reference: $id"), $path);
+        }
+        self::assertSame($ids, array_unique($ids));
+        $chinese = $this->get('/nowhere', language: 'zh');
+        self::assertStringContainsString('编号：' . $chinese->headers['X-Request-Id'], $chinese->body);
+        $unread = (new App($this->services))->handle(static fn (): Request => throw HttpError::tooLarge());
+        self::assertStringContainsString('Reference: ' . $unread->headers['X-Request-Id'], $unread->body);
+    }
+
+    public function testTheCameraIsToldTheReferenceWhereTheDaemonIsNotThere(): void
+    {
+        $this->daemon->failBefore['identify'] = ScriptedFaceServer::away();
+        $form = ['nonce' => $this->nonce('login')];
+        $answer = $this->post('/login/face', $form, ['frames' => ScriptedFaceServer::burst('ada')]);
+        self::assertSame('unavailable', $this->json($answer)['code']);
+        $id = $answer->headers['X-Request-Id'];
+        self::assertStringEndsWith("Reference: $id", $this->json($answer)['message']);
+        $log = (string) file_get_contents("$this->directory/error.log");
+        self::assertStringContainsString("[$id] face login: ", $log);
+        $this->database->execute('DROP TABLE login_nonce');
+        $broken = $this->post('/capture', ['purpose' => 'login'], [], ['accept' => 'application/json']);
+        self::assertStringEndsWith('Reference: ' . $broken->headers['X-Request-Id'], $this->json($broken)['message']);
+    }
+
+    public function testTheIdIsTakenFromATrustedProxyAlone(): void
+    {
+        $ask = fn (string $id, string $from): string => $this->handle(new Request('GET', '/', headers: [
+            'x-request-id' => $id,
+            'x-forwarded-for' => '198.51.100.7',
+        ], remoteAddress: $from))->headers['X-Request-Id'];
+        self::assertNotSame('of-the-proxy', $ask('of-the-proxy', '127.0.0.1'));
+        $this->configure('trusted_proxies = 127.0.0.1, 10.0.0.0/8, fd00::/8');
+        foreach (['127.0.0.1', '10.1.2.3', 'fd00::1'] as $proxy) {
+            self::assertSame('of-the-proxy', $ask('of-the-proxy', $proxy));
+        }
+        foreach (['198.51.100.7', '192.0.2.1', '11.0.0.1', '::1', ''] as $stranger) {
+            self::assertNotSame('of-the-proxy', $ask('of-the-proxy', $stranger), $stranger);
+        }
+        foreach (['', 'a b', "a\nb", "a\r\nSet-Cookie: b", 'a"b', '<b>', 'ü', str_repeat('a', 61), "a\n"] as $none) {
+            self::assertMatchesRegularExpression('/\A[0-9a-f]{32}\z/', $ask($none, '127.0.0.1'));
+        }
+        self::assertSame(str_repeat('A', 60), $ask(str_repeat('A', 60), '127.0.0.1'));
     }
 
     public function testARequestThatIsTooLargeIsRefusedInWords(): void
