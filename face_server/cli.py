@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import sys
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from face_server import __version__
 from face_server.access import read_token
 from face_server.client import Client
-from face_server.config import ENVIRONMENT_VARIABLE, Config, load_config
+from face_server.config import ENVIRONMENT_VARIABLE, Config, LogConfig, load_config
 from face_server.enrolment import Outcome, Report, enrol_folder, enrol_images
 from face_server.errors import (
     Busy,
@@ -33,6 +32,7 @@ from face_server.errors import (
     WireError,
 )
 from face_server.evaluation.commands import add_evaluate
+from face_server.logs import held_back, set_up
 from face_server.types import DetectedFace, RgbImage
 from face_server.wire.records import dump_record
 from face_server.wire.replies import Reply
@@ -52,8 +52,9 @@ def run(arguments: list[str]) -> int:
     except SystemExit as stop:  # argparse has printed why; its own status 2 is ours too
         return int(stop.code or 0)
     try:
-        config = load_config(_config_path(options.config))
-        _set_up_logging(config, options.command == "serve")
+        with held_back():
+            config = load_config(_config_path(options.config))
+            set_up(config.log if options.command == "serve" else LogConfig(level="warning"))
         status = int(options.run(options, config))
         # What cannot be written shows here and not after the exit status is settled.
         print(end="", flush=True)
@@ -185,11 +186,6 @@ def _seconds(argument: str) -> float:
 
 def _config_path(given: Path | None) -> Path:
     return given or Path(os.environ.get(ENVIRONMENT_VARIABLE) or "config.ini")
-
-
-def _set_up_logging(config: Config, daemon: bool) -> None:
-    level = config.log.level.upper() if daemon else "WARNING"
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
 def _fail(options: argparse.Namespace, error: FaceLoginError, status: int) -> int:

@@ -260,7 +260,10 @@ class DatabaseConfig:
 class LogConfig:
     """[log] What is written to standard error."""
 
-    level: str = _option("info", "least severity", choices=("debug", "info", "warning", "error"))
+    level: str = _option(
+        "info", "least severity; SIGUSR1 changes to `debug` and back", choices=("debug", "info", "warning", "error")
+    )
+    format: str = _option("human", "lines for people, or one JSON object a line", choices=("human", "json"))
 
 
 @dataclass(frozen=True, slots=True)

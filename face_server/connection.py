@@ -85,21 +85,24 @@ class Connection:
 
     async def serve(self) -> None:
         """Serve until the client goes, breaks a rule, or the server closes."""
+        log.debug("%s connected", self._peer, extra={"peer": self._peer})
         try:
             await self._serve()
         except WireError as error:
-            log.info("%s closed: %s", self._peer, error.code)
+            log.info("%s closed: %s", self._peer, error.code, extra={"peer": self._peer, "outcome": error.code})
             await self.refuse(error)
         except ssl.SSLError as error:
-            log.info("%s closed: TLS failed: %s", self._peer, error.reason or type(error).__name__)
+            reason = error.reason or type(error).__name__
+            log.info("%s closed: TLS failed: %s", self._peer, reason, extra={"peer": self._peer})
         except asyncio.CancelledError:
             # Only FaceServer.close cancels. Who has sent part of a request is told; who is silent needs no words.
             if self.in_hand or self._decoder.state is not FrameState.IDLE:
                 await self.refuse(ShuttingDown("the daemon is stopping; ask again when it is back"))
         except (OSError, TimeoutError) as error:
-            log.info("%s went away: %s", self._peer, type(error).__name__)
+            log.info("%s went away: %s", self._peer, type(error).__name__, extra={"peer": self._peer})
             self.cut_off()
         finally:
+            log.debug("%s disconnected", self._peer, extra={"peer": self._peer})
             self._release()
             self._writer.close()
             if self._plain[1].transport.get_write_buffer_size():
@@ -125,7 +128,7 @@ class Connection:
         """Go without a word, for another wants the place: to linger with many would need the room that is wanted."""
         self.gave_way = True
         self._server.observer.connection_refused(Busy.code)
-        log.info("%s gave way to another connection", self._peer)
+        log.info("%s gave way to another connection", self._peer, extra={"peer": self._peer})
         self.cut_off()
 
     def cut_off(self) -> None:

@@ -33,6 +33,7 @@ def serve(config: Config, announce: Callable[[str], None]) -> None:
     started = time.monotonic()
     # Until the server takes the signals over, a Ctrl-C or SIGTERM ends the start-up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     web = config.server.unix_socket is not None
     access = Access(
         ensure_token(config.access.web_token_file),

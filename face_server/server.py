@@ -26,6 +26,7 @@ from face_server.config import ServerConfig
 from face_server.connection import Connection
 from face_server.errors import Busy, ConfigError, Internal, ShuttingDown, WireError
 from face_server.listening import bind_unix, require_guarded
+from face_server.logs import about_request, debug_switch
 from face_server.observing import NOBODY, Observer
 from face_server.wire.legacy import (
     LegacyReply,
@@ -225,9 +226,15 @@ class FaceServer:
             parsed = await self._parse(content)
         except Exception:  # noqa: BLE001 - the log gets it with its incident
             parsed = Refused(None, _incident(peer, "reading a request"))
+        with about_request(parsed.seq):
+            log.debug("%s sent a request of %d bytes", peer, len(content), extra={"peer": peer})
+            return await self._answer(parsed, peer)
+
+    async def _answer(self, parsed: Envelope | Refused, peer: str) -> tuple[bytes, bool]:
         if isinstance(parsed, Refused):
-            log.info("%s refused: %s", peer, parsed.error.code)
-            self.observer.request(parsed.cmd or "none", parsed.error.code)
+            code = parsed.error.code
+            log.info("%s refused: %s", peer, code, extra={"peer": peer, "outcome": code})
+            self.observer.request(parsed.cmd or "none", code)
             return encode_error(parsed.seq, parsed.error), False
         reply = await self._logged(
             peer,
@@ -248,7 +255,7 @@ class FaceServer:
             request = parse_legacy_request(content)
         except Exception as failure:  # noqa: BLE001 - the log gets what is unforeseen
             error = failure if isinstance(failure, WireError) else _incident(peer, "reading a request")
-            log.info("%s refused: %s", peer, error.code)
+            log.info("%s refused: %s", peer, error.code, extra={"peer": peer, "outcome": error.code})
             self.observer.request("none", error.code)
             return encode_legacy_error(error)
 
@@ -267,7 +274,8 @@ class FaceServer:
     ) -> bytes:
         """The reply, with one line in and one line out; an unforeseen failure is `internal`, never success."""
         self._requests += 1
-        log.info("%s %s ...", peer, command)
+        fields = {"peer": peer, "command": command}
+        log.info("%s %s ...", peer, command, extra=fields)
         started = time.monotonic()
         outcome = "abandoned"
         try:
@@ -280,7 +288,8 @@ class FaceServer:
             return refuse(error)
         finally:
             seconds = time.monotonic() - started
-            log.info("%s %s %s %.1f ms", peer, command, outcome, seconds * 1000)
+            ms = round(seconds * 1000, 1)
+            log.info("%s %s %s %.1f ms", peer, command, outcome, ms, extra=fields | {"outcome": outcome, "ms": ms})
             self.observer.request(command, outcome, seconds)
 
     async def _reply(self, envelope: Envelope) -> bytes:
@@ -302,7 +311,8 @@ class FaceServer:
 def _incident(peer: str, command: str) -> Internal:
     """What to answer to the exception in hand; the log tells more under its id."""
     incident = secrets.token_hex(8)
-    log.exception("%s %s failed, incident %s", peer, command, incident)
+    fields = {"peer": peer, "command": command, "incident": incident}
+    log.exception("%s %s failed, incident %s", peer, command, incident, extra=fields)
     return Internal("the daemon failed; its log tells more under this id", id=incident)
 
 
@@ -348,6 +358,7 @@ async def _serve_until_signalled(
     address = await server.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
+    loop.add_signal_handler(signal.SIGUSR1, debug_switch())
     if config.tls_cert is not None:
         loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     ready(address, server)

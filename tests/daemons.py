@@ -62,7 +62,12 @@ class Daemon:
 StartDaemon = Callable[..., Daemon]
 
 
-def start_daemon(directory: Path, settings: str = "", environment: dict[str, str] | None = None) -> Daemon:
+def start_daemon(
+    directory: Path,
+    settings: str = "",
+    environment: dict[str, str] | None = None,
+    meanwhile: Callable[[subprocess.Popen[str]], None] = lambda process: None,
+) -> Daemon:
     """Start a daemon in a directory (again, if it holds one's files) and wait until it says that it is ready."""
     directory.mkdir(parents=True, exist_ok=True)
     config_path = directory / "config.ini"
@@ -78,6 +83,7 @@ def start_daemon(directory: Path, settings: str = "", environment: dict[str, str
         )
     if process.stdout is None:
         raise RuntimeError("no pipe to the daemon")
+    meanwhile(process)
     line = process.stdout.readline()
     if "ready on" not in line:
         process.kill()
