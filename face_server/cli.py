@@ -44,6 +44,9 @@ EXIT_INTERRUPTED, EXIT_CUT_OFF = 130, 141
 #: An index of a million templates takes minutes; the connection waits for it.
 REBUILD_TIMEOUT_S = 3600.0
 
+#: `ping` waits for no queue; who asks whether the daemon is ready asks again soon.
+READY_TIMEOUT_S = 5.0
+
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit status."""
@@ -143,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument(
         "--watch", type=_seconds, nargs="?", const=2.0, metavar="S", help="show it anew every S seconds (default 2)"
     )
+    command("ready", "does the daemon answer and take requests? 0, else 3", _ready)
 
     calibrate = command("calibrate", "measure thresholds on the own gallery (the daemon must not run)", _calibrate)
     calibrate.add_argument("--images", type=Path, metavar="DIR", help="on photographs laid out as person/photo instead")
@@ -353,6 +357,13 @@ def _status(options: argparse.Namespace, config: Config) -> int:
             return EXIT_OK
         print(end="", flush=True)
         time.sleep(options.watch)
+
+
+def _ready(options: argparse.Namespace, config: Config) -> int:
+    with _client(config, READY_TIMEOUT_S) as client:
+        reply = client.ping()
+    _tell(options, reply, ["ready" if reply.ready else "not ready"], ok=reply.ready)
+    return EXIT_OK if reply.ready else EXIT_UNREACHABLE
 
 
 def _calibrate(options: argparse.Namespace, config: Config) -> int:

@@ -27,6 +27,7 @@ from face_server.connection import Connection
 from face_server.errors import Busy, ConfigError, Internal, ShuttingDown, WireError
 from face_server.listening import bind_unix, require_guarded
 from face_server.logs import about_request, debug_switch
+from face_server.notify import ALIVE, READY, STOPPING, notify, watchdog_s
 from face_server.observing import NOBODY, Observer
 from face_server.wire.legacy import (
     LegacyReply,
@@ -362,5 +363,20 @@ async def _serve_until_signalled(
     if config.tls_cert is not None:
         loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     ready(address, server)
+    notify(READY)
+    beat = asyncio.create_task(_beat(server))
     await stop.wait()
+    notify(STOPPING)
     await server.close()
+    beat.cancel()
+
+
+async def _beat(server: FaceServer) -> None:
+    """Tell a service manager that watches that we live, only while the event loop and the worker respond."""
+    within_s = watchdog_s()
+    while within_s is not None:
+        if server.busy_s < within_s:
+            notify(ALIVE)
+        else:
+            log.error("the worker is at one request for over %.0f s; no sign of life is given", within_s)
+        await asyncio.sleep(within_s / 3)

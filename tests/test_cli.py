@@ -280,6 +280,12 @@ def test_status_shows_gallery_index_model_and_thresholds(daemon: Daemon) -> None
     assert reply["store"]["used_bytes"] <= reply["store"]["limit_bytes"] and reply["load"]["queue_size"] == 64
 
 
+def test_ready_has_status_0(daemon: Daemon) -> None:
+    done = daemon.command("ready")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ready\n", "")
+    assert told(daemon.command("ready", "--json"))["ready"] is True
+
+
 def test_rebuild_builds_the_index_and_empties_the_overlay(daemon: Daemon, sample_photos: Path) -> None:
     assert daemon.command("enrol", OBAMA, sample_photos / "obama3.jpg").returncode == 0
     done = daemon.command("rebuild")
@@ -484,9 +490,10 @@ def nobody(tmp_path: Path) -> Iterator[Callable[[str], tuple[Path, int]]]:
 Nobody = Callable[[str], tuple[Path, int]]
 
 
-def test_an_unreachable_daemon_has_status_3_and_its_address(nobody: Nobody) -> None:
+@pytest.mark.parametrize("command", ["status", "ready"])
+def test_an_unreachable_daemon_has_status_3_and_its_address(nobody: Nobody, command: str) -> None:
     path, port = nobody("a")
-    done = face_server("status", "--config", path)
+    done = face_server(command, "--config", path)
     assert done.returncode == 3 and done.stdout == ""
     assert f"the daemon at 127.0.0.1:{port} cannot be reached" in done.stderr
 
