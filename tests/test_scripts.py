@@ -245,8 +245,11 @@ def test_setup_brings_the_page_s_face_finder_and_goes_on_without_it(copy: Copy) 
     assert copy.setup() == [VERIFY_MODELS, VERIFY_VENDOR]
 
 
-def test_setup_installs_php_where_it_is_missing(copy: Copy) -> None:
+def test_setup_installs_php_where_it_is_missing_and_there_is_a_site(copy: Copy) -> None:
     asked = copy.lack("php")
+    copy.setup()
+    assert not asked.exists()
+    (copy.directory / "face_web").mkdir()
     copy.setup()
     assert "php8.2-cli php8.2-sqlite3 php8.2-mysql php8.2-mbstring" in asked.read_text()
 

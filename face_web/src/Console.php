@@ -29,6 +29,7 @@ final class Console
     private const UNCAUGHT = 4;
     private const SOURCE = 'console';
     private const INVITE_DAYS = 7;
+    private const HEALTH_TIMEOUT_S = 8;
     private const HELP = [
         'migrate' => 'make or update the tables, and the key of the audit log',
         'reconcile [--all]' => 'clear what a crash left half-made (--all: while the site is stopped, also the newest)',
@@ -217,18 +218,27 @@ final class Console
     {
         $isReady = match ($arguments) {
             ['daemon'] => $this->services->faceServer()->ping(),
-            ['site'] => $this->siteListens(),
+            ['site'] => $this->siteAnswers(),
             default => throw new \InvalidArgumentException('ready takes daemon or site.'),
         };
         ($this->say)($isReady ? 'ready' : 'not ready');
         return $isReady ? self::DONE : self::UNREACHABLE;
     }
 
-    private function siteListens(): bool
+    /** Asks the site itself, so that what stands between its address and the daemon is asked too. */
+    private function siteAnswers(): bool
     {
         $web = $this->services->config->web;
-        $socket = @stream_socket_client('tcp://' . self::bracketed($web->host) . ":$web->port", timeout: 2);
-        return is_resource($socket) && fclose($socket);
+        $host = self::bracketed($web->host);
+        $socket = @stream_socket_client("tcp://$host:$web->port", timeout: 2);
+        if (!is_resource($socket)) {
+            return false;
+        }
+        stream_set_timeout($socket, self::HEALTH_TIMEOUT_S);
+        fwrite($socket, "GET /healthz HTTP/1.0\r\nHost: $host:$web->port\r\n\r\n");
+        $status = (string) fgets($socket);
+        fclose($socket);
+        return preg_match('~\AHTTP/1\.[01] 200 ~', $status) === 1;
     }
 
     private function showConfig(): int

@@ -103,6 +103,35 @@ final class ConsoleTest extends SiteCase
         self::assertSame(3, $this->console(['ready', 'daemon']));
     }
 
+    /** @dataProvider siteAnswers */
+    public function testTheSiteIsReadyWhenItSaysThatItIsHealthy(string $answer, int $status): void
+    {
+        $server = '$s = stream_socket_server("tcp://127.0.0.1:0"); echo stream_socket_get_name($s, false), "\n";'
+            . 'while ($c = stream_socket_accept($s, 60)) { fgets($c); fwrite($c, $argv[1]); fclose($c); }';
+        $process = proc_open(['php', '-r', $server, $answer], [1 => ['pipe', 'w']], $pipes);
+        self::assertIsResource($process);
+        try {
+            $port = (int) substr((string) strrchr((string) fgets($pipes[1]), ':'), 1);
+            $this->configure("port = $port");
+            self::assertSame($status, $this->console(['ready', 'site']));
+        } finally {
+            proc_terminate($process);
+            proc_close($process);
+        }
+        self::assertSame(3, $this->console(['ready', 'site']));
+    }
+
+    /** @return array<string, array{string, int}> */
+    public function siteAnswers(): array
+    {
+        return [
+            'healthy' => ["HTTP/1.1 200 OK\r\n\r\n{\"ok\":true}", 0],
+            'not healthy' => ["HTTP/1.1 503 Service Unavailable\r\n\r\n{\"ok\":false}", 3],
+            'no web server' => ["220 mail.example.org\r\n", 3],
+            'silent' => ['', 3],
+        ];
+    }
+
     public function testAFaceAloneOverTheNetworkIsWarnedOf(): void
     {
         $this->console(['config:show']);
