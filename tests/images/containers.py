@@ -46,9 +46,12 @@ def podman(*arguments: str, stdin: bytes | None = None, check: bool = True) -> s
     return done
 
 
-def in_image(image: str, *command: str) -> str:
-    """What a command says in a container of its own, as the image's user."""
-    done = podman("run", "--rm", "--network=none", "--no-healthcheck", *HARDENED, image, *command, check=False)
+def in_image(image: str, *command: str, options: Sequence[str] = ()) -> str:
+    """What a command says in a container of its own, as the image's user; its own status is not looked at."""
+    given = ["--rm", "--network=none", "--no-healthcheck", *HARDENED, *options]
+    done = podman("run", *given, image, *command, check=False)
+    if done.returncode in (125, 126, 127):  # podman's own, not the command's
+        raise RuntimeError(f"{image}: {command}: {done.stderr.decode(errors='replace')[-2000:]}")
     return done.stdout.decode(errors="replace")
 
 

@@ -139,7 +139,7 @@ def test_up_with_nothing_set_gives_a_login_by_face(up: ComposedSite) -> None:
 
 def test_localhost_is_the_same_site(up: ComposedSite) -> None:
     by_name = ComposedSite(up.engine, "http://localhost:9988").visitor().get("/login")
-    assert (by_name.status, by_name.location) == (302, "http://127.0.0.1:9988/login")
+    assert (by_name.status, by_name.location) == (303, "http://127.0.0.1:9988/login")
 
 
 def test_the_daemon_has_no_network_and_the_site_listens_on_loopback_alone(engine: Engine, up: ComposedSite) -> None:
