@@ -39,7 +39,9 @@ COPY --from=build /opt/face-login/.venv .venv
 COPY --from=build /opt/face-login/models models
 COPY --from=build /opt/face-login/config.ini /etc/face-login/config.ini
 COPY --from=build /opt/face-login/face_server face_server
-ENV PATH=/opt/face-login/.venv/bin:/usr/local/bin:/usr/bin:/bin \
+# HOME: packages that keep caches there find a place that goes with the container.
+ENV HOME=/tmp \
+    PATH=/opt/face-login/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     FACE_LOGIN_CONFIG=/etc/face-login/config.ini \
     PYTHONDONTWRITEBYTECODE=1
 USER face-server
