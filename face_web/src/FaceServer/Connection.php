@@ -21,16 +21,12 @@ final class Connection
     private function __construct(
         private readonly mixed $stream,
         private readonly string $where,
-        private readonly float $timeoutS,
         private readonly Deadline $deadline,
     ) {
     }
 
-    /**
-     * @param string $where as PHP's streams write it: tcp://127.0.0.1:9999 or unix:///run/face-login.sock
-     * @param float $timeoutS what the deadline was, for messages
-     */
-    public static function open(string $where, float $timeoutS, Deadline $deadline, ?Tls $tls = null): self
+    /** @param string $where as PHP's streams write it: tcp://127.0.0.1:9999 or unix:///run/face-login.sock */
+    public static function open(string $where, Deadline $deadline, ?Tls $tls = null): self
     {
         $left = $deadline->left();
         $context = stream_context_create($tls === null ? [] : ['ssl' => $tls->options()]);
@@ -38,10 +34,10 @@ final class Connection
             ? @stream_socket_client($where, $number, $why, $left, STREAM_CLIENT_CONNECT, $context) : false;
         if ($stream === false) {
             throw $deadline->left() > 0.0
-                ? Unreachable::absent($where, (string) $why) : Unreachable::silent($where, $timeoutS);
+                ? Unreachable::absent($where, (string) $why) : Unreachable::silent($where, $deadline->timeoutS);
         }
         stream_set_blocking($stream, false);
-        $connection = new self($stream, $where, $timeoutS, $deadline);
+        $connection = new self($stream, $where, $deadline);
         if ($tls !== null) {
             $tls->agree($stream, $where, static fn () => $connection->wait(false));
         }
@@ -82,7 +78,7 @@ final class Connection
     {
         $left = $this->deadline->left();
         if ($left <= 0.0) {
-            throw Unreachable::silent($this->where, $this->timeoutS);
+            throw Unreachable::silent($this->where, $this->deadline->timeoutS);
         }
         $read = [$this->stream];
         $write = $toSend ? [$this->stream] : [];

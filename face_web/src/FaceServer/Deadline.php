@@ -10,7 +10,8 @@ final class Deadline
 {
     private readonly float $at;
 
-    public function __construct(float $timeoutS)
+    /** @param float $timeoutS from now */
+    public function __construct(public readonly float $timeoutS)
     {
         $this->at = hrtime(true) / 1e9 + $timeoutS;
     }

@@ -16,6 +16,9 @@ final class SocketFaceServer implements FaceServer
     /** PROTOCOL.md: try again after a second or later; a queue of logins moves on in half of one. */
     private const BUSY_PAUSE_S = 0.5;
 
+    /** The daemon answers a ping at once, also when others wait: whoever watches is told so soon that it hangs. */
+    private const PING_S = 2.0;
+
     /** Ten enrolled images, or a thousand faces, have less than 300 kB. */
     private const MAX_REPLY_BYTES = 1 << 20;
 
@@ -54,7 +57,7 @@ final class SocketFaceServer implements FaceServer
 
     public function ping(): bool
     {
-        return $this->ask(Answers::isReady(...), ['cmd' => 'ping']);
+        return $this->ask(Answers::isReady(...), ['cmd' => 'ping'], mostS: self::PING_S);
     }
 
     public function version(): string
@@ -125,11 +128,12 @@ final class SocketFaceServer implements FaceServer
      * @param \Closure(Reply): T $read
      * @param array<string, mixed> $request
      * @param list<string> $images
+     * @param float $mostS for a call that need not take as long as others
      * @return T
      */
-    private function ask(\Closure $read, array $request, array $images = []): mixed
+    private function ask(\Closure $read, array $request, array $images = [], float $mostS = INF): mixed
     {
-        $deadline = new Deadline($this->timeoutS);
+        $deadline = new Deadline(min($this->timeoutS, $mostS));
         try {
             try {
                 return $read($this->replyTo($request, $images, $deadline));
@@ -155,7 +159,7 @@ final class SocketFaceServer implements FaceServer
         $token = $this->token instanceof TokenFile ? $this->token->read() : $this->token;
         $envelope = ['seq' => $seq] + ($token === null ? [] : ['token' => $token]);
         $frame = Codec::encode($request + $envelope, $images);
-        $connection = Connection::open($this->where(), $this->timeoutS, $deadline, $this->tls);
+        $connection = Connection::open($this->where(), $deadline, $this->tls);
         try {
             return Codec::decode($connection->exchange($frame, new FrameDecoder($this->maxReplyBytes)), $seq);
         } finally {

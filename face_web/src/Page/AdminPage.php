@@ -59,9 +59,11 @@ final class AdminPage
     public function status(Visit $visit): Response
     {
         $operator = $this->services->operator();
+        $ready = $this->answers($this->services->faceServer()->ping(...));
+        $status = $ready === null || $operator === null ? null : $this->answers($operator->status(...));
         return $visit->page('admin/status', [
-            'ready' => $this->answers(fn (): bool => $this->services->faceServer()->ping()) ?? false,
-            'facts' => $operator === null ? [] : self::facts($this->answers(fn (): array => $operator->status()) ?? []),
+            'ready' => $ready ?? false,
+            'facts' => self::facts($status ?? []),
             'mayAsk' => $operator !== null,
             'count' => $this->services->people()->count(),
             'audit' => $this->services->audit()->verify(),

@@ -5,10 +5,13 @@ declare(strict_types=1);
 namespace FaceWeb\Tests\Http;
 
 use FaceWeb\App;
+use FaceWeb\Config;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Request;
 use FaceWeb\Http\Route;
 use FaceWeb\Router;
+use FaceWeb\Services;
+use FaceWeb\Tests\FaceServer\Peer;
 use FaceWeb\Tests\Support\ScriptedFaceServer;
 use FaceWeb\Tests\Support\SiteCase;
 
@@ -182,5 +185,21 @@ final class AppTest extends SiteCase
         self::assertSame('{"ok":true}', $this->get('/healthz')->body);
         $this->daemon->failBefore['ping'] = ScriptedFaceServer::away();
         self::assertSame(503, $this->get('/healthz')->status);
+    }
+
+    public function testHealthDoesNotWaitForADaemonThatHangsAsLongAsALoginMay(): void
+    {
+        $hanging = new Peer([[['read'], ['drain']]]);
+        $port = explode(':', $hanging->address)[1];
+        file_put_contents("$this->directory/web.token", bin2hex(random_bytes(16)));
+        file_put_contents("$this->directory/config.ini", "[server]\nport = $port\n[access]\n"
+            . "web_token_file = web.token\n[web]\ndaemon_timeout_s = 120\n");
+        $config = Config::load("$this->directory/config.ini");
+        $site = new App(new Services($config, $this->clock, $this->sessions, $this->database));
+        $answer = $site->handle(static fn (): Request => new Request('GET', '/healthz'));
+        $hanging->stop();
+        self::assertSame([503, '{"ok":false}'], [$answer->status, $answer->body]);
+        $log = (string) file_get_contents("$this->directory/error.log");
+        self::assertStringContainsString('did not answer within 2 s', $log);
     }
 }
