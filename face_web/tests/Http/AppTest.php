@@ -168,7 +168,7 @@ final class AppTest extends SiteCase
 
     public function testTheRoughFaceFinderHasABudgetAndTellsNothingOfWhoItIs(): void
     {
-        $file = ['frame' => ["\xff\xd8\xff" . 'x']];
+        $file = ['frame' => ScriptedFaceServer::burst('somebody', 1)];
         foreach (range(1, 3) as $ignored) {
             $found = $this->json($this->post('/capture/detect', [], $file));
             self::assertSame(['width', 'height', 'faces'], array_keys($found));
