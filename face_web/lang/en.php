@@ -41,7 +41,7 @@ return [
         . ' camera.',
     'login.submit' => 'Log in',
     'login.waiting' => 'You are logging in for {name} ({host}). Afterwards you return there.',
-    'login.waiting.cancel' => 'Do not return there',
+    'login.waiting.cancel' => 'Stay here instead',
     'login.refused_password' => 'That did not work. Email and password do not belong together, or this account'
         . ' cannot be'
         . ' opened this way. Please check both.',
@@ -49,7 +49,7 @@ return [
     'login.no_account' => 'No account yet? Register',
     'login.by_password' => 'Log in with your password instead',
     'login.register_instead' => 'Register, if you have no account yet',
-    'login.email_first' => 'First your email, then look into the camera.',
+    'login.email_first' => 'First your email, then the camera.',
 
     'login_second.title' => 'Now your password',
     'login_second.text' => 'The pictures have been taken. Whether they were the right ones is checked together with'
@@ -90,7 +90,7 @@ return [
         . ' server, serve only to log you in, and are passed on to nobody. You can withdraw at any time on your account'
         . ' page; both are deleted then, and the password still lets you in.',
     'register.consent' => 'I agree that templates of my face are made and compared so that I can log in.',
-    'register.invite.hint' => 'Registration is by invitation. You have got this code from an administrator.',
+    'register.invite.hint' => 'Registration is by invitation. An administrator can give you a code.',
 
     'register_closed.title' => 'Registration is closed',
     'register_closed.text' => 'New accounts cannot be made here at the moment. If you have one, you can log in.',
@@ -111,7 +111,7 @@ return [
     'account.email' => 'Email',
     'account.since' => 'Registered',
     'account.consent' => 'Consent given',
-    'account.consent.none' => 'none',
+    'account.consent.none' => 'no',
     'account.face' => 'Your face',
     'account.face.active' => 'In use for logging in',
     'account.face.off' => 'Switched off by an administrator',
@@ -141,7 +141,7 @@ return [
     'account.delete.text' => 'The account and all templates of your face are deleted. This cannot be undone.',
     'account.delete.sure' => 'Yes, delete everything.',
     'account.delete.submit' => 'Delete my account',
-    'account.events' => 'Last events',
+    'account.events' => 'Recent activity',
     'account.events.none' => 'Nothing has happened yet.',
     'account.event' => 'What',
     'account.when' => 'When',
@@ -221,6 +221,7 @@ return [
     'admin_people.you' => 'you',
     'admin_people.role.admin' => 'administrator',
     'admin_people.change' => 'Change {name}',
+    'admin_people.change.short' => 'Change',
     'admin_people.disable' => 'Disable account',
     'admin_people.enable' => 'Enable account',
     'admin_people.face_off' => 'Switch face off',
@@ -287,7 +288,7 @@ return [
     'event.reconciled' => 'Cleared after an interruption',
 
     'error.title' => 'Error',
-    'error.home' => 'To the first page',
+    'error.home' => 'To the home page',
     'error.reference' => 'Reference: {id}',
     'error.bad_request.title' => 'This request cannot be understood',
     'error.bad_request.text' => 'Something in it was missing or out of order. Please go back, reload the page and'
@@ -312,7 +313,7 @@ return [
 
     'camera.label' => 'Camera',
     'camera.noscript' => 'The camera needs JavaScript. Please allow it for this site, or log in with your password.',
-    'camera.instructions' => 'Place your face in the oval. The picture is taken by itself once the oval turns green.',
+    'camera.instructions' => 'Place your face in the oval. The picture is taken automatically once it turns green.',
     'camera.frames' => 'The pictures that were taken',
     'camera.start' => 'Start the camera',
     'camera.retake' => 'Take them again',
@@ -340,9 +341,9 @@ return [
     'camera.starting' => 'The camera is starting. Please allow it if your browser asks.',
     'camera.step' => 'Step {number} of {count}',
     'camera.steps_done' => 'All pictures are taken. Have a look at them, then send them.',
-    'camera.auto_retry' => '{reason} The next pictures follow by themselves.',
-    'camera.advice.nobody' => 'No face is to be seen. Look into the camera.',
-    'camera.advice.several' => 'More than one face is to be seen. Only you should be in the picture.',
+    'camera.auto_retry' => '{reason} New ones are taken automatically.',
+    'camera.advice.nobody' => 'No face can be seen. Look into the camera.',
+    'camera.advice.several' => 'More than one face can be seen. Only you should be in the picture.',
     'camera.advice.closer' => 'Come closer.',
     'camera.advice.back' => 'Move back a little.',
     'camera.advice.move_left' => 'Move a little to your left.',
@@ -375,11 +376,11 @@ return [
     'camera.answer.too_large' => 'The pictures are too large.',
     'camera.answer.network' => 'The server cannot be reached. Is there a connection?',
     'camera.error.none' => 'No camera was found. Connect one and try again, or use your password.',
-    'camera.error.denied' => 'The camera is not allowed. Allow it for this site in your browser, usually by the sign'
+    'camera.error.denied' => 'The camera is not allowed. Allow it for this site in your browser, usually by the icon'
         . ' beside'
         . ' the address, and try again.',
     'camera.error.in_use' => 'The camera cannot be opened; another program may be using it. Close that and try again.',
-    'camera.error.unsupported' => 'This browser cannot use a camera. Please take a current one.',
+    'camera.error.unsupported' => 'This browser cannot use a camera. Please use a newer one.',
     'camera.error.insecure' => 'Browsers open the camera only over https. Ask the operator for the secure address of'
         . ' this'
         . ' site.',

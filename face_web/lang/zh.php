@@ -197,6 +197,7 @@ return [
     'admin_people.you' => '您本人',
     'admin_people.role.admin' => '管理员',
     'admin_people.change' => '更改 {name}',
+    'admin_people.change.short' => '更改',
     'admin_people.disable' => '停用账户',
     'admin_people.enable' => '启用账户',
     'admin_people.face_off' => '停用面部',

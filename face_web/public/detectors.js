@@ -7,14 +7,21 @@ import { drawn, jpegOf } from './capture.js';
 import { loadFaceFinder } from './face_finder.js';
 import { burntOut, greyOf, mean, sharpness } from './picture.js';
 
-/** Longer side of the picture that is searched: a face that fills a third of the height has 60 px and more. */
-const SEARCHED = 320;
+/**
+ * How the browser's finder searches: longer side of the picture, side of the square that the finder sees. A face that fills
+ * a third of the height is found by NEAR; where nobody is, FAR takes its time to see who must come closer (docs/measurements.md).
+ */
+const NEAR = { longest: 320, side: 224 };
+const FAR = { longest: 416, side: 416 };
 
 /** Side of the crop in which light and sharpness are measured, as in the daemon. */
 const CROP = 160;
 
 /** The crop is this much wider than the face's box, as the daemon's aligned crop is. */
 const CROP_MARGIN = 1.2;
+
+/** Longer side of the picture that the daemon gets. */
+const ASKED = 320;
 
 /** The daemon is asked at most three times a second, and after a refusal not for a while. */
 const ASK_MS = 340;
@@ -97,11 +104,16 @@ class BrowserFinder {
 
     async measure(video) {
         const began = performance.now();
-        const canvas = drawn(video, video.videoWidth, video.videoHeight, SEARCHED, this.#canvas);
-        const measured = measurement(canvas, await this.#find(canvas), video, this.#crop);
+        const near = await this.#search(video, NEAR);
+        const measured = near.faces.length > 0 ? near : await this.#search(video, FAR);
         const [least, most] = REST_MS;
         await rest(Math.min(most, Math.max(least, performance.now() - began)));
         return measured;
+    }
+
+    async #search(video, { longest, side }) {
+        const canvas = drawn(video, video.videoWidth, video.videoHeight, longest, this.#canvas);
+        return measurement(canvas, await this.#find(canvas, side), video, this.#crop);
     }
 }
 
@@ -123,7 +135,7 @@ class DaemonFinder {
     async measure(video) {
         await rest(this.#next - performance.now());
         this.#next = performance.now() + ASK_MS;
-        const canvas = drawn(video, video.videoWidth, video.videoHeight, SEARCHED, this.#canvas);
+        const canvas = drawn(video, video.videoWidth, video.videoHeight, ASKED, this.#canvas);
         const found = await this.#ask(await jpegOf(canvas, 0.8));
         if (found === null) {
             await rest(REFUSED_MS);

@@ -12,9 +12,6 @@ const INTEGRITY = {
     'face_landmark_68_tiny_model.bin': 'sha256-uY6fL32nb4pt2pdBo27UhbIkuInVUt4rLBuxYhf2e/w=',
 };
 
-/** Side of the square that the detector sees, a multiple of 32: faces of a tenth of the picture are still found. */
-const INPUT_SIZE = 160;
-
 const SCORE_THRESHOLD = 0.5;
 
 /** Of the 68 landmarks: the points of each eye, the tip of the nose, the corners of the mouth. Left is left in the picture. */
@@ -25,8 +22,9 @@ const MOUTH = [48, 54];
 
 /**
  * Loads the networks. Rejects when a file is absent or not the one stated, or when nothing here can run it.
+ * The second argument of what it gives is the side of the square that the detector sees, a multiple of 32.
  * @param {string} directory the address of the files, ending in a slash, on this site
- * @returns {Promise<(canvas: HTMLCanvasElement) => Promise<Array<{box: number[], landmarks: number[][]}>>>}
+ * @returns {Promise<(canvas: HTMLCanvasElement, side: number) => Promise<Array<{box: number[], landmarks: number[][]}>>>}
  */
 export async function loadFaceFinder(directory) {
     const faceapi = await library(directory);
@@ -37,11 +35,11 @@ export async function loadFaceFinder(directory) {
         load(faceapi.tf, detector, directory, 'tiny_face_detector_model'),
         load(faceapi.tf, landmarks, directory, 'face_landmark_68_tiny_model'),
     ]);
-    const options = new faceapi.TinyFaceDetectorOptions({ inputSize: INPUT_SIZE, scoreThreshold: SCORE_THRESHOLD });
-    return (canvas) => find(faceapi, detector, landmarks, options, canvas);
+    return (canvas, side) => find(faceapi, detector, landmarks, canvas, side);
 }
 
-async function find(faceapi, detector, landmarks, options, canvas) {
+async function find(faceapi, detector, landmarks, canvas, side) {
+    const options = new faceapi.TinyFaceDetectorOptions({ inputSize: side, scoreThreshold: SCORE_THRESHOLD });
     const found = await detector.locateFaces(canvas, options);
     if (found.length !== 1) {
         return found.map(({ box }) => ({ box: corners(box), landmarks: null }));

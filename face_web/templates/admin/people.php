@@ -72,7 +72,8 @@ declare(strict_types=1);
                     <span class="muted"><?= e($t('admin_people.you')) ?></span>
         <?php elseif ($fresh) : ?>
                     <details>
-                        <summary><?= e($t('admin_people.change', ['name' => $listed->person->name])) ?></summary>
+                        <summary aria-label="<?= e($t('admin_people.change', ['name' => $listed->person->name])) ?>"><?=
+                            e($t('admin_people.change.short')) ?></summary>
                         <div class="actions">
             <?php foreach ($listed->actions() as $action => $isDanger) : ?>
                             <form method="post" action="/admin/people/<?= e($listed->person->id) ?>/<?= e($action) ?>">
