@@ -131,6 +131,7 @@ class Camera {
         this.#panel.noResult();
         this.#panel.frames([]);
         this.#panel.advise(this.#t('camera.starting'));
+        this.#panel.show();
         this.#detector.prepare();
         try {
             await this.#webcam.open(() => this.#failed('lost'), device);
@@ -138,6 +139,7 @@ class Camera {
                 return;
             }
             this.#panel.shape();
+            this.#panel.show();
             this.#panel.mirror(true);
             this.#panel.cameras(await this.#webcam.list());
         } catch (error) {

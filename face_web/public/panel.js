@@ -5,6 +5,9 @@
 
 import { Speech } from './speech.js';
 
+/** Width to height of the stage at its narrowest. */
+const UPRIGHT = 3 / 4;
+
 export class Panel {
     #section;
     #t;
@@ -66,9 +69,19 @@ export class Panel {
         shown.textContent = this.#t('camera.step', { number, count });
     }
 
-    /** The stage has the camera's shape, also on a phone held upright. */
+    /** The stage has the camera's shape; of a phone's, held upright, what is above and below may be out of sight. */
     shape() {
-        this.#part('stage').style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+        const { videoWidth, videoHeight } = this.video;
+        this.#part('stage').style.setProperty('--shape', Math.max(videoWidth / videoHeight, UPRIGHT));
+    }
+
+    /** Brings the picture before the eyes of whoever is not typing and has no error to read. The focus stays where it is. */
+    show() {
+        const typing = document.activeElement?.matches('input:not([type="checkbox"]), textarea');
+        if (!typing && document.querySelector('.error-summary') === null) {
+            const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+            this.#part('stage').scrollIntoView({ block: 'nearest', behavior: still ? 'instant' : 'smooth' });
+        }
     }
 
     /** Pictures of the camera are shown as in a mirror, as the preview is; chosen photographs are not. */

@@ -20,7 +20,15 @@ use FaceWeb\People\Person;
 final class View
 {
     private const DIRECTORY = __DIR__ . '/../templates';
-    private const NARROW = ['confirm', 'error', 'login_refused', 'login_second', 'register_closed', 'registered'];
+    private const NARROW = [
+        'captures',
+        'confirm',
+        'error',
+        'login_refused',
+        'login_second',
+        'register_closed',
+        'registered',
+    ];
 
     public function __construct(
         private readonly Language $language,

@@ -24,7 +24,6 @@ declare(strict_types=1);
     data-upload="<?= ($upload ?? false) ? '1' : '0' ?>" data-detector="/vendor/face-api/">
     <noscript><p class="notice warning"><?= e($t('camera.noscript')) ?></p></noscript>
     <div data-live hidden>
-        <p class="hint"><?= e($t('camera.instructions')) ?></p>
         <div class="stage" data-stage>
             <video playsinline muted aria-hidden="true"></video>
             <svg class="oval" viewBox="0 0 100 100" aria-hidden="true" focusable="false">
@@ -51,6 +50,7 @@ declare(strict_types=1);
             <button type="button" class="primary" data-capture><?= e($t('camera.start')) ?></button>
             <button type="button" data-again hidden><?= e($t('camera.retake')) ?></button>
         </div>
+        <p class="hint instructions"><?= e($t('camera.instructions')) ?></p>
         <div class="field" data-choice hidden>
             <label for="camera-device"><?= e($t('camera.device')) ?></label>
             <select id="camera-device" data-devices></select>

@@ -18,8 +18,8 @@ declare(strict_types=1);
 <h1><?= e($t('login.title')) ?></h1>
 <?php if ($waiting !== null) : ?>
 <div class="notice">
-    <p><?= e($t('login.waiting', ['name' => $waiting->name, 'host' => $waiting->host])) ?></p>
-    <p><a href="/login?client="><?= e($t('login.waiting.cancel')) ?></a></p>
+    <p><?= e($t('login.waiting', ['name' => $waiting->name, 'host' => $waiting->host])) ?>
+        <a href="/login?client="><?= e($t('login.waiting.cancel')) ?></a></p>
 </div>
 <?php endif; ?>
 <?= $part('errors', ['errors' => $error === null ? [] : ['password' => $error]]) ?>

@@ -139,10 +139,10 @@ class Screen:
         """Click the button of that name."""
         self.page.get_by_role("button", name=name, exact=True).filter(visible=True).first.click(timeout=PATIENCE_MS)
 
-    def look(self, name: str) -> None:
-        """Keep a picture of the whole page."""
+    def look(self, name: str, whole: bool = True) -> None:
+        """Keep a picture of the whole page, or of what is in sight."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, timeout=PATIENCE_MS)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=whole, timeout=PATIENCE_MS)
 
     def barriers(self) -> list[str]:
         """What axe-core calls serious or critical for people with disabilities."""

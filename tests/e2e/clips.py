@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -112,9 +113,11 @@ def jpeg(picture: Picture) -> bytes:
 def write_clip(path: Path, pictures: Iterator[Picture]) -> None:
     """A Y4M file, which Chromium's fake camera plays; it appears whole, so that a playing one may be replaced."""
     part = path.with_suffix(".part")
+    first = next(pictures)
+    height, width, _ = first.shape
     with part.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FRAMES_PER_S}:1 Ip A1:1 C420jpeg\n".encode())
-        for picture in pictures:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{FRAMES_PER_S}:1 Ip A1:1 C420jpeg\n".encode())
+        for picture in chain([first], pictures):
             file.write(b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).tobytes())
     part.replace(path)
 
@@ -122,6 +125,11 @@ def write_clip(path: Path, pictures: Iterator[Picture]) -> None:
 def portrait_clip(path: Path, portrait: Portrait, seconds: float = 15, scene: Scene | None = None) -> None:
     """A clip of one person before the camera."""
     write_clip(path, frames(portrait, round(seconds * FRAMES_PER_S), scene))
+
+
+def upright_clip(path: Path, portrait: Portrait, seconds: float = 15) -> None:
+    """The same by the camera of a phone that is held upright: the middle of the picture."""
+    write_clip(path, (picture[:, 140:500] for picture in frames(portrait, round(seconds * FRAMES_PER_S))))
 
 
 def recorded_clip(path: Path, recording: Path) -> None:
