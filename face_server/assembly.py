@@ -5,8 +5,9 @@ The heavy imports (TensorFlow, OpenCV) happen inside the functions, so that `--h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from face_server.calibration import Calibration, find_calibration
 from face_server.config import Config
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
     from face_server.service import Service
     from face_server.vision.alignment import Aligner
+    from face_server.vision.centring import Centre
     from face_server.vision.embedding import Embedder
     from face_server.vision.pipeline import FacePipeline
     from face_server.wire.replies import RebuildReply
@@ -58,8 +60,7 @@ def assemble_aligner(config: Config) -> Aligner:
 
 def assemble_embedder(config: Config) -> Embedder:
     """The embedding network on verified weights, with its centre if it has one. Raises ModelFileError, ConfigError."""
-    from face_server.vision.centring import find_centre
-    from face_server.vision.embedding import NetworkEmbedder, fingerprint_of
+    from face_server.vision.embedding import NetworkEmbedder
     from face_server.vision.runtime import load_frozen_graph, load_tflite
 
     path, sha256 = embedding_weights(config)
@@ -67,11 +68,25 @@ def assemble_embedder(config: Config) -> Embedder:
         network = load_tflite(path)
     else:
         network = load_frozen_graph(path, FACENET_INPUT, config.alignment.image_size, FACENET_OUTPUT)
+    return NetworkEmbedder(network, sha256, *_alignment_and_centre(config, sha256))
+
+
+def expected_fingerprint(config: Config) -> str:
+    """The fingerprint that templates will have; no network is loaded. Raises ModelFileError, ConfigError."""
+    from face_server.vision.embedding import fingerprint_of
+
+    _, sha256 = embedding_weights(config)
+    return fingerprint_of(sha256, *_alignment_and_centre(config, sha256))
+
+
+def _alignment_and_centre(config: Config, sha256: str) -> tuple[Mapping[str, Any], Centre | None]:
+    from face_server.vision.centring import find_centre
+    from face_server.vision.embedding import fingerprint_of
+
     alignment = assemble_aligner(config).describe()
-    centre = None
-    if config.embedding.centre:
-        centre = find_centre(config.models.path / "centres", fingerprint_of(sha256, alignment))
-    return NetworkEmbedder(network, sha256, alignment, centre)
+    if not config.embedding.centre:
+        return alignment, None
+    return alignment, find_centre(config.models.path / "centres", fingerprint_of(sha256, alignment))
 
 
 def embedding_weights(config: Config) -> tuple[Path, str]:

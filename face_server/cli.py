@@ -2,7 +2,7 @@
 
 Exit status: 0 match or success, 1 no match, 2 usage or any refusal, 3 daemon unreachable or busy, 4 an uncaught error.
 Exceptions to "through the socket": `serve` is the daemon, `rebuild --offline`, `calibrate` and `migrate` open the store
-themselves, `evaluate` (its own module) runs the pipeline itself.
+themselves, `evaluate` (its own module) runs the pipeline itself, `doctor` (its own too) looks at everything.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit as stop:  # argparse has printed why; its own status 2 is ours too
         return int(stop.code or 0)
     try:
+        if options.command == "doctor":  # reads the configuration itself, since that may be what is wrong
+            return _doctor(options)
         with held_back():
             config = load_config(_config_path(options.config))
             set_up(config.log if options.command == "serve" else LogConfig(level="warning"))
@@ -147,6 +149,8 @@ def _parser() -> argparse.ArgumentParser:
         "--watch", type=_seconds, nargs="?", const=2.0, metavar="S", help="show it anew every S seconds (default 2)"
     )
     command("ready", "does the daemon answer and take requests? 0, else 3", _ready)
+
+    command("doctor", "check config, weights, gallery, limits, permissions and ports, and say what to do", _doctor)
 
     calibrate = command("calibrate", "measure thresholds on the own gallery (the daemon must not run)", _calibrate)
     calibrate.add_argument("--images", type=Path, metavar="DIR", help="on photographs laid out as person/photo instead")
@@ -364,6 +368,13 @@ def _ready(options: argparse.Namespace, config: Config) -> int:
         reply = client.ping()
     _tell(options, reply, ["ready" if reply.ready else "not ready"], ok=reply.ready)
     return EXIT_OK if reply.ready else EXIT_UNREACHABLE
+
+
+def _doctor(options: argparse.Namespace, config: Config | None = None) -> int:
+    """EXIT_OK also with warnings."""
+    from face_server.doctor import healthy
+
+    return EXIT_OK if healthy(_config_path(options.config), options.json) else EXIT_REFUSED
 
 
 def _calibrate(options: argparse.Namespace, config: Config) -> int:

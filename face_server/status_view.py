@@ -28,7 +28,7 @@ class Concern:
 
 def concerns(told: StatusReply, now_s: float) -> tuple[Concern, ...]:
     """What needs attention, the urgent first. now_s: Unix time of who asks."""
-    found = [*_load_concerns(told), *_store_concerns(told.store), *_index_concerns(told, now_s)]
+    found = [*load_concerns(told), *_store_concerns(told.store), *_index_concerns(told, now_s)]
     found += _decision_concerns(told.decision, told.subjects)
     return tuple(sorted(found, key=lambda concern: not concern.urgent))
 
@@ -120,7 +120,8 @@ def _score(threshold: float | None) -> str:
 # Concerns
 
 
-def _load_concerns(told: StatusReply) -> Iterator[Concern]:
+def load_concerns(told: StatusReply) -> Iterator[Concern]:
+    """Of the requests in hand."""
     load = told.load
     if load is None:
         return

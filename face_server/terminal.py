@@ -42,7 +42,9 @@ class Terminal:
     def row(self, label: str, text: str, indent: int = INDENT) -> Iterator[str]:
         """A label and what it says, wrapped beside it."""
         width = max(self.columns - indent, 20) if self.columns else 0
-        first, *rest = (textwrap.wrap(text, width) if width else [text]) or [""]
+        # Paths and commands stay whole, to be copied.
+        wrapped = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) if width else [text]
+        first, *rest = wrapped or [""]
         yield f"{label:{indent}}{first}".rstrip()
         for line in rest:
             yield " " * indent + line

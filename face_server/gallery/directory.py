@@ -32,6 +32,29 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
+def holder_of(path: Path) -> str | None:
+    """Who holds the directory's lock, in words; None where nobody does. It is tried for a moment and not kept.
+
+    Raises OSError when the lock file is there and cannot be opened.
+    """
+    try:
+        fd = os.open(path / "process.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _owner_told(fd)
+    finally:
+        os.close(fd)
+    return None
+
+
+def _owner_told(fd: int) -> str:
+    holder = os.read(fd, 20).decode("ascii", "replace").strip()
+    return f"process {holder}" if holder.isdigit() else "another process"
+
+
 class DirectoryLock:
     """Held from construction to `close`, or until the process dies. Raises StoreLocked, OSError."""
 
@@ -40,9 +63,8 @@ class DirectoryLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(self._fd, 20).decode("ascii", "replace").strip()
+            owner = _owner_told(self._fd)
             self.close()
-            owner = f"process {holder}" if holder.isdigit() else "another process"
             raise StoreLocked(f"The gallery in {path} is held by {owner}; stop that one first.") from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)

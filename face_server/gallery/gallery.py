@@ -287,10 +287,7 @@ class Gallery:
                 fingerprint=options.fingerprint,
                 dimension=options.dimension,
             )
-            if index.manifest.sequence > self._rows.sequence:
-                raise IndexUnusable("The index is newer than the gallery.")
-            covered = view.first_after(index.manifest.sequence)
-            index.require_knows(view.ids[:covered], view.vectors[:covered], options.search_k)
+            index.require_fits(view.ids, view.vectors, self._rows.sequence, options.search_k)
         except IndexUnusable as error:
             self._rebuilder.error = str(error) if len(view.ids) else None
         else:

@@ -47,6 +47,10 @@ class IndexUnusable(FaceLoginError):
     """The index is missing, broken or does not fit the gallery. The remedy is exact search and a new build."""
 
 
+class NoIndex(IndexUnusable):
+    """There is none."""
+
+
 class BuildAbandoned(FaceLoginError):
     """A build was told to stop; the index in place is untouched."""
 
@@ -105,6 +109,13 @@ class VectorIndex:
         for row in np.unique(np.linspace(0, count - 1, min(count, _SAMPLES)).astype(np.int64)):
             self._require_finds(int(ids[row]), vectors[row], search_k)
 
+    def require_fits(self, ids: NDArray[np.int64], vectors: FloatArray, sequence: int, search_k: int) -> None:
+        """As `require_knows`, of all rows of a gallery that has given out ids up to `sequence`: of those it covers."""
+        if self.manifest.sequence > sequence:
+            raise IndexUnusable("The index is newer than the gallery.")
+        covered = int(np.searchsorted(ids, self.manifest.sequence, side="right"))
+        self.require_knows(ids[:covered], vectors[:covered], search_k)
+
     def _require_finds(self, vector_id: int, vector: FloatArray, search_k: int) -> None:
         item = int(np.searchsorted(self.ids, vector_id))
         if not np.array_equal(np.asarray(self._trees.get_item_vector(item), np.float32), vector):
@@ -128,8 +139,19 @@ def load_index(directory: Path, *, store_id: str, fingerprint: str, dimension: i
     """
     try:
         make_private(directory, _MANIFEST, "g-*")
+        _sweep(directory, _read_manifest(directory))
+    except OSError as error:
+        raise IndexUnusable(f"The index cannot be read: {error}.") from error
+    except NoIndex:
+        _sweep(directory, None)
+        raise
+    return read_index(directory, store_id=store_id, fingerprint=fingerprint, dimension=dimension)
+
+
+def read_index(directory: Path, *, store_id: str, fingerprint: str, dimension: int) -> VectorIndex:
+    """As `load_index`, and nothing in the directory is changed."""
+    try:
         manifest = _read_manifest(directory)
-        _sweep(directory, manifest)
         _require_own(manifest, store_id, fingerprint, dimension)
         for file in (manifest.annoy, manifest.ids):
             _require_intact(directory, file)
@@ -258,8 +280,7 @@ def _read_manifest(directory: Path) -> Manifest:
         fields |= {name: IndexFile(**fields[name]) for name in ("annoy", "ids")}
         manifest = Manifest(**fields)
     except FileNotFoundError:
-        _sweep(directory, None)
-        raise IndexUnusable("There is no index yet.") from None
+        raise NoIndex("There is no index yet.") from None
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise IndexUnusable(f"The index's manifest cannot be read: {error}.") from error
     _require_types(manifest)

@@ -20,7 +20,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
@@ -160,9 +160,7 @@ class TemplateStore:
         """How full it is. Pages that removals left free count as free: the next enrolments take them."""
         with self._read() as txn:
             stats = [self._env.stat(), *map(txn.stat, (self._meta, self._templates, self._crops))]
-        kinds = ("branch_pages", "leaf_pages", "overflow_pages")
-        pages = sum(stat[kind] for stat in stats for kind in kinds)
-        return StoreUsage(pages * stats[0]["psize"], self._enrol_map_bytes, shutil.disk_usage(self._path).free)
+        return StoreUsage(used_bytes(stats), self._enrol_map_bytes, shutil.disk_usage(self._path).free)
 
     def enrol(self, subject: SubjectId, templates: Sequence[Template], *, replace: bool = False) -> Enrolment:
         """Store templates of one subject in one durable transaction; with `replace` they take the place of its others.
@@ -457,6 +455,12 @@ class TemplateStore:
             while (more := walk.next()) and walk.key().startswith(prefix):
                 templates += 1
             yield SubjectEntry(first.subject, templates)
+
+
+def used_bytes(stats: Iterable[dict[str, int]]) -> int:
+    """Of the databases that these statistics of LMDB are of."""
+    kinds = ("branch_pages", "leaf_pages", "overflow_pages")
+    return sum(stat[kind] * stat["psize"] for stat in stats for kind in kinds)
 
 
 def _write_cursor(last: SubjectId) -> str:

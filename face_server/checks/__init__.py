@@ -1,0 +1,1 @@
+"""What `face-server doctor` looks at: each check makes findings of what was examined, and changes nothing."""
