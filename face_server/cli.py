@@ -20,20 +20,18 @@ from face_server import __version__
 from face_server.access import read_token
 from face_server.client import Client
 from face_server.config import ENVIRONMENT_VARIABLE, Config, LogConfig, load_config
-from face_server.enrolment import Outcome, Report, enrol_folder, enrol_images
+from face_server.enrolment import enrol_folder, enrol_images
 from face_server.errors import (
     Busy,
-    ClientError,
     ConfigError,
     FaceLoginError,
-    PersonError,
     ShuttingDown,
     Unreachable,
     WireError,
 )
 from face_server.evaluation.commands import add_evaluate
 from face_server.logs import held_back, set_up
-from face_server.types import DetectedFace, RgbImage
+from face_server.types import DetectedFace
 from face_server.wire.records import dump_record
 from face_server.wire.replies import Reply
 
@@ -264,23 +262,11 @@ def _enrol(options: argparse.Namespace, config: Config) -> int:
     if options.json:
         print(json.dumps(report.as_json(), ensure_ascii=False))
     else:
-        _print_report(report)
+        for line in report.lines():
+            print(line)
     if report.aborted is not None:
         raise report.aborted
     return EXIT_OK if (report.enrolled or report.duplicates) and not report.refused else EXIT_REFUSED
-
-
-def _print_report(report: Report) -> None:
-    for item in report.outcomes:
-        if item.outcome is Outcome.REFUSED:
-            print(f"{item.subject}  {item.path}  refused, {item.code}: {item.message}")
-    parts = [f"{report.enrolled} enrolled"]
-    parts += [f"{report.duplicates} there already"] if report.duplicates else []
-    parts += [f"{report.refused} refused"] if report.refused else []
-    subjects = len(report.subjects)
-    print(f"{subjects} {'subject' if subjects == 1 else 'subjects'}: {', '.join(parts)}")
-    for code, count in sorted(report.reasons.items(), key=lambda pair: -pair[1]):
-        print(f"  {count:5d}  {code}")
 
 
 def _identify(options: argparse.Namespace, config: Config) -> int:
@@ -415,7 +401,9 @@ def _detect(options: argparse.Namespace, config: Config) -> int:
     with _client(config) as client:
         reply = client.detect(image)
         if options.draw:
-            _draw(client, image, reply.faces, options.draw, config.imaging.max_image_pixels)
+            from face_server.naming import draw_named
+
+            draw_named(client, image, reply.faces, options.draw, config.imaging.max_image_pixels)
     lines = [_face_line(face) for face in reply.faces]
     _tell(options, reply, lines or ["no face"])
     return EXIT_OK if reply.faces else EXIT_NO_MATCH
@@ -424,35 +412,6 @@ def _detect(options: argparse.Namespace, config: Config) -> int:
 def _face_line(face: DetectedFace) -> str:
     box = face.box
     return f"{box.x1:7.0f} {box.y1:7.0f} {box.x2:7.0f} {box.y2:7.0f}   confidence {face.confidence:.4f}"
-
-
-def _draw(client: Client, image: bytes, faces: tuple[DetectedFace, ...], target: Path, max_pixels: int) -> None:
-    from face_server.vision.drawing import annotate
-    from face_server.vision.imaging import decode, encode_png
-
-    picture = decode(image, max_pixels)
-    names = [_name(client, encode_png(_surroundings(picture, face))) for face in faces]
-    try:
-        target.write_bytes(encode_png(annotate(picture, faces, names)))
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}") from error
-
-
-def _surroundings(picture: RgbImage, face: DetectedFace) -> RgbImage:
-    """The face with a third of its size around it, which leaves most neighbours out."""
-    box = face.box
-    margin = max(box.width, box.height) / 3
-    left, top = (int(max(0.0, edge - margin)) for edge in (box.x1, box.y1))
-    return picture[top : int(box.y2 + margin), left : int(box.x2 + margin)]
-
-
-def _name(client: Client, image: bytes) -> str:
-    """Who the face is: the subject, "?" for nobody enrolled, no word where it cannot be searched (too small, say)."""
-    try:
-        reply = client.identify(image)
-        return str(reply.id) if reply.match else "?"
-    except (PersonError, ClientError):
-        return ""
 
 
 def _date(unix_s: float) -> str:

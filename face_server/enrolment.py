@@ -32,6 +32,7 @@ from face_server.errors import (
     Unreachable,
     WebError,
 )
+from face_server.terminal import counted
 from face_server.types import subject_key
 from face_server.wire.replies import AcceptedImage, EnrolReply
 
@@ -93,6 +94,18 @@ class Report:
     @property
     def reasons(self) -> Counter[str]:
         return Counter(item.code for item in self.outcomes if item.outcome is Outcome.REFUSED)
+
+    def lines(self) -> Iterator[str]:
+        """The report for people: each refusal, the sum, and how often each reason occurred."""
+        for item in self.outcomes:
+            if item.outcome is Outcome.REFUSED:
+                yield f"{item.subject}  {item.path}  refused, {item.code}: {item.message}"
+        parts = [f"{self.enrolled} enrolled"]
+        parts += [f"{self.duplicates} there already"] if self.duplicates else []
+        parts += [f"{self.refused} refused"] if self.refused else []
+        yield f"{counted(len(self.subjects), 'subject')}: {', '.join(parts)}"
+        for code, count in sorted(self.reasons.items(), key=lambda pair: -pair[1]):
+            yield f"  {count:5d}  {code}"
 
     def as_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
