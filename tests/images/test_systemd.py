@@ -34,7 +34,15 @@ class Machine(Container):
 def machine(clean: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Installed, nothing started."""
     recipe = str(Path(__file__).with_name("Dockerfile.systemd"))
-    how = ["--quiet", "--format=docker", "--network=host", "--isolation=chroot", f"--tag={IMAGE}", f"--file={recipe}"]
+    how = [
+        "--quiet",
+        "--format=docker",
+        "--label=face-login-test=1",
+        "--network=host",
+        "--isolation=chroot",
+        f"--tag={IMAGE}",
+        f"--file={recipe}",
+    ]
     podman("build", *how, str(ROOT / "deploy"))
     certificates = tmp_path_factory.mktemp("tls")
     certificate_in(certificates)
