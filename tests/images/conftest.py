@@ -22,7 +22,7 @@ from images.containers import (
 )
 from websites import Visitor, Website, free_port
 
-NAMES = [f"face-login-test-{name}" for name in ("daemon", "web", "tls", "trial", "restored")]
+NAMES = [f"face-login-test-{name}" for name in ("daemon", "web", "tls", "trial", "restored", "systemd")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
