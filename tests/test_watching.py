@@ -164,3 +164,16 @@ def test_every_metric_of_ours_is_documented_and_no_other(watched: Daemon, sample
     wait_until(lambda: "face_login_index_built_timestamp_seconds" in exported(watched))
     documented = set(re.findall(r"`(face_login_[a-z_]+)`", OPERATIONS))
     assert documented == {name for name in exported(watched) if name.startswith("face_login_")}
+
+
+def test_every_metric_that_alerts_and_dashboard_name_is_told(watched: Daemon) -> None:
+    deploy = ROOT / "deploy"
+    named = set()
+    for file in ("alerts.yml", "grafana-dashboard.json"):
+        text = (deploy / file).read_text(encoding="utf-8")
+        found = set(re.findall(r"\b(?:face_login|process)_[a-z_]+", text))
+        assert found, file
+        named |= found
+    told = exported(watched)
+    histograms = {f"{name}{suffix}" for name in told for suffix in ("_bucket", "_count", "_sum")}
+    assert named - told - histograms == set()
