@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from face_server.access import read_token
 from face_server.calibration import Calibration, find_calibration
+from face_server.client import Client
 from face_server.config import Config
 from face_server.decision import make_decision
 from face_server.errors import ConfigError
@@ -151,6 +153,21 @@ def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery, o
         read_legacy_image=lambda name: read_below(root, name, max_bytes),
         legacy_candidates=config.index.neighbours,
         observer=observer,
+    )
+
+
+def assemble_client(config: Config, timeout_s: float = 60.0) -> Client:
+    """A client of the configured daemon, with the operator's token. Raises ConfigError as `read_token`, Client."""
+    server = config.server
+    return Client(
+        server.host,
+        server.port,
+        unix_socket=server.unix_socket,
+        token=read_token(config.access.operator_token_file),
+        timeout_s=timeout_s,
+        tls=server.tls_cert is not None,
+        tls_ca=server.tls_ca,
+        tls_name=server.tls_name,
     )
 
 

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from face_server import __version__
-from face_server.access import read_token
-from face_server.client import Client
+from face_server.assembly import assemble_client
 from face_server.config import ENVIRONMENT_VARIABLE, Config, LogConfig, load_config
 from face_server.enrolment import enrol_folder, enrol_images
 from face_server.errors import (
@@ -207,22 +206,6 @@ def _fail(options: argparse.Namespace, error: FaceLoginError, status: int) -> in
     return status
 
 
-def _client(config: Config, timeout_s: float = 60.0) -> Client:
-    """A client with the operator's token."""
-    server = config.server
-    token = read_token(config.access.operator_token_file)
-    return Client(
-        server.host,
-        server.port,
-        unix_socket=server.unix_socket,
-        token=token,
-        timeout_s=timeout_s,
-        tls=server.tls_cert is not None,
-        tls_ca=server.tls_ca,
-        tls_name=server.tls_name,
-    )
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -246,7 +229,7 @@ def _serve(options: argparse.Namespace, config: Config) -> int:
 
 
 def _enrol(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         if options.folder:
             if options.photos:
                 raise ConfigError("--folder takes one folder and no photographs")
@@ -270,7 +253,7 @@ def _enrol(options: argparse.Namespace, config: Config) -> int:
 
 
 def _identify(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         reply = client.identify(*map(_read, options.photo), limit=options.limit)
     lines = [f"{reply.id}" if reply.match else "no match"]
     for candidate in reply.candidates or ():
@@ -282,7 +265,7 @@ def _identify(options: argparse.Namespace, config: Config) -> int:
 
 
 def _verify(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         reply = client.verify(options.subject, *map(_read, options.photo))
     verdict = "match" if reply.match else "no match"
     _tell(options, reply, [f"{verdict}: score {reply.score:.4f}, threshold {reply.threshold:.4f}"])
@@ -290,7 +273,7 @@ def _verify(options: argparse.Namespace, config: Config) -> int:
 
 
 def _compare(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         reply = client.compare(_read(options.photo), _read(options.other))
     verdict = "one person" if reply.match else "not shown to be one person"
     numbers = f"score {reply.score:.4f}, distance {reply.distance:.4f}, threshold {reply.threshold:.4f}"
@@ -299,7 +282,7 @@ def _compare(options: argparse.Namespace, config: Config) -> int:
 
 
 def _remove(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         reply = client.remove_all(options.subject)
     lines = [f"removed {subject}" for subject in reply.removed] + [f"unknown {subject}" for subject in reply.unknown]
     _tell(options, reply, [*lines, f"{reply.templates} templates removed"], ok=not reply.unknown)
@@ -307,7 +290,7 @@ def _remove(options: argparse.Namespace, config: Config) -> int:
 
 
 def _subjects(options: argparse.Namespace, config: Config) -> int:
-    with _client(config) as client:
+    with assemble_client(config) as client:
         if options.subject is not None:
             reply = client.subject(options.subject)
             lines = [
@@ -333,7 +316,7 @@ def _status(options: argparse.Namespace, config: Config) -> int:
     clear = "\033[H\033[2J" if options.watch and sys.stdout.isatty() and not options.json else ""
     while True:
         try:
-            with _client(config) as client:
+            with assemble_client(config) as client:
                 reply = client.status()
         except (Unreachable, Busy, ShuttingDown) as error:
             if not options.watch:
@@ -350,7 +333,7 @@ def _status(options: argparse.Namespace, config: Config) -> int:
 
 
 def _ready(options: argparse.Namespace, config: Config) -> int:
-    with _client(config, READY_TIMEOUT_S) as client:
+    with assemble_client(config, READY_TIMEOUT_S) as client:
         reply = client.ping()
     _tell(options, reply, ["ready" if reply.ready else "not ready"], ok=reply.ready)
     return EXIT_OK if reply.ready else EXIT_UNREACHABLE
@@ -388,7 +371,7 @@ def _rebuild(options: argparse.Namespace, config: Config) -> int:
 
         reply = rebuild_offline(config)
     else:
-        with _client(config, REBUILD_TIMEOUT_S) as client:
+        with assemble_client(config, REBUILD_TIMEOUT_S) as client:
             reply = client.rebuild()
     _tell(options, reply, [f"{reply.subjects} subjects indexed in {reply.seconds:.2f} s"])
     return EXIT_OK
@@ -398,7 +381,7 @@ def _detect(options: argparse.Namespace, config: Config) -> int:
     image = _read(options.photo)
     if options.draw and options.draw.suffix.lower() != ".png":
         raise ConfigError(f"--draw writes a PNG, so {options.draw} must end in .png")
-    with _client(config) as client:
+    with assemble_client(config) as client:
         reply = client.detect(image)
         if options.draw:
             from face_server.naming import draw_named

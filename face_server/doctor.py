@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_server.checks.addresses import daemon, ports
+from face_server.checks.addresses import daemon, ports, tls
 from face_server.checks.findings import Examined, Finding, Level, Logged, examine, ok, problem, warning
 from face_server.checks.machine import limits, permissions
 from face_server.checks.site import site
@@ -32,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "limits": limits,
     "permissions": permissions,
     "ports": ports,
+    "tls": tls,
     "daemon": daemon,
     "site": site,
 }

@@ -19,6 +19,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
+from certificates import Authority
 from daemons import ROOT, Daemon
 from websites import php_is_there
 
@@ -292,14 +293,14 @@ def test_a_record_that_was_changed_is_found_by_its_checksum(place: Place) -> Non
 
 
 def test_a_store_that_was_cut_short_is_found_before_it_is_read(place: Place) -> None:
-    place.enrol(30)
+    place.enrol(10)
     os.truncate(data_of(place), 4 * 4096)
     assert "its data file has been cut short" in only(place.findings("store"), "problem").text
 
 
 @pytest.mark.parametrize("start", [0, 2], ids=["from its head", "from its first pages of data"])
 def test_a_store_of_noise_is_a_problem_and_no_crash(place: Place, start: int) -> None:
-    place.enrol(30)
+    place.enrol(10)
     content = bytearray(data_of(place).read_bytes())
     content[start * 4096 :] = np.random.default_rng(1).bytes(len(content) - start * 4096)
     data_of(place).write_bytes(content)
@@ -594,6 +595,29 @@ def test_the_monitor_s_address_is_checked_too(place: Place, listen: Callable[...
     assert "another program listens there" in only(found, "problem").text
     found = place.findings("ports", "[metrics]\nlisten = 0.0.0.0:9464\n")
     assert "[metrics] exposed = true" in only(found, "problem").text
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_clients_would_refuse_is_a_problem_and_one_that_soon_ends_a_warning(
+    place: Place, authority: Authority
+) -> None:
+    expired = authority.issue("doctor_expired", days=-1)
+    finding = only(place.findings("tls", f"[server]\n{expired.lines}"), "problem")
+    assert f"tls_cert = {expired.cert}" in finding.text and "renew it" in finding.text
+    assert levels(place.findings("tls", f"[server]\n{authority.here.lines}")) == {"warning"}  # two days are few
+    lasting = authority.issue("doctor_lasting", days=90)
+    assert levels(place.findings("tls", f"[server]\n{lasting.lines}tls_ca = {authority.cert}\n")) == {"ok"}
+
+
+def test_a_key_that_others_can_read_or_that_is_another_ones_is_a_problem(place: Place, authority: Authority) -> None:
+    one, other = (authority.issue(f"doctor_{name}", days=90) for name in ("one", "other"))
+    mixed = f"[server]\ntls_cert = {one.cert}\ntls_key = {other.key}\n"
+    assert "is not the key of the certificate" in only(place.findings("tls", mixed), "problem").text
+    one.key.chmod(0o644)
+    assert f"chmod 600 {one.key}" in only(place.findings("tls", f"[server]\n{one.lines}"), "problem").text
+    assert "cannot be read" in only(place.findings("tls", "[server]\ntls_ca = absent.pem\n"), "problem").text
 
 
 # --- site -----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from face_server import __version__
-from face_server.checks.findings import Examined, Finding, ok, problem, warning
+from face_server.certificates import client_context, daemon_context
+from face_server.checks.findings import Examined, Finding, Logged, ok, problem, warning
 from face_server.errors import ConfigError, Unreachable, WireError
-from face_server.listening import require_loopback
+from face_server.listening import require_guarded
 from face_server.probes import listen_address
 from face_server.status_view import load_concerns
 
@@ -41,6 +42,26 @@ def ports(seen: Examined) -> Iterator[Finding]:
         yield _monitor_address(seen)
 
 
+def tls(seen: Examined) -> Iterator[Finding]:
+    """Certificate and key can be used, for some time to come, and so can what clients trust."""
+    server = seen.config.server
+    with Logged("face_server.certificates") as logged:
+        try:
+            spoken = daemon_context(server)
+            if server.tls_ca is not None:
+                client_context(server.tls_ca)
+        except ConfigError as error:
+            yield problem(str(error))
+            return
+    yield from map(warning, logged)
+    if not logged:
+        yield ok(
+            f"{server.tls_cert} can be used"
+            if spoken is not None
+            else "not set; the daemon listens for this machine alone"
+        )
+
+
 def _daemon_address(seen: Examined) -> Finding:
     server = seen.config.server
     if server.unix_socket is not None:
@@ -49,7 +70,7 @@ def _daemon_address(seen: Examined) -> Finding:
     if seen.daemon is not None:
         return ok(f"our daemon answers on {where}")
     try:
-        require_loopback(server.host)
+        require_guarded(server)
     except ConfigError as error:
         return problem(str(error))
     if isinstance(seen.silence, WireError):

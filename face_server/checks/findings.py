@@ -10,9 +10,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
-from face_server.access import read_token
-from face_server.assembly import expected_fingerprint
-from face_server.client import Client
+from face_server.assembly import assemble_client, expected_fingerprint
 from face_server.config import Config
 from face_server.errors import FaceLoginError, StoreDamaged
 from face_server.gallery.directory import holder_of
@@ -119,12 +117,8 @@ def examine(config: Config) -> Examined:
 
 
 def _asked(config: Config) -> tuple[StatusReply | None, FaceLoginError | None]:
-    server = config.server
     try:
-        token = read_token(config.access.operator_token_file)
-        with Client(
-            server.host, server.port, unix_socket=server.unix_socket, token=token, timeout_s=ANSWER_S
-        ) as client:
+        with assemble_client(config, ANSWER_S) as client:
             return client.status(), None
     except FaceLoginError as error:
         return None, error
