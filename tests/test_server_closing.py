@@ -27,7 +27,7 @@ def test_a_close_answers_what_is_in_hand_ends_the_idle_and_tells_the_half_sent()
         working, waiting, idle, half, silent = (stack.enter_context(running.connect()) for _ in range(5))
         assert idle.ask(cmd="ping")["ok"]
         half.send(detect(b"abc")[:-1])
-        wait_until(lambda: running.server.held_bytes > 0)
+        wait_until(lambda: any(one.held and not one.in_hand for one in running.server._connections))
         running.handler.gate.clear()
         working.send(detect(b"a", seq=1))
         running.handler.entered.acquire()

@@ -29,7 +29,11 @@ final class Connection
     public static function open(string $where, Deadline $deadline, ?Tls $tls = null): self
     {
         $left = $deadline->left();
-        $context = stream_context_create($tls === null ? [] : ['ssl' => $tls->options()]);
+        // A request is to go when it is written; inside TLS its first part would wait for the handshake's last to be
+        // acknowledged, some 40 ms.
+        $context = stream_context_create(
+            ['socket' => ['tcp_nodelay' => true]] + ($tls === null ? [] : ['ssl' => $tls->options()]),
+        );
         $stream = $left > 0.0
             ? @stream_socket_client($where, $number, $why, $left, STREAM_CLIENT_CONNECT, $context) : false;
         if ($stream === false) {
