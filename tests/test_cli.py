@@ -418,7 +418,9 @@ def test_an_id_that_is_no_utf8_is_wrong_usage() -> None:
     assert done.returncode == 2 and "'M\\udcfcller' is no UTF-8 text" in done.stderr
 
 
-COMMANDS = "serve enrol identify verify compare remove subjects status doctor calibrate migrate rebuild detect evaluate"
+COMMANDS = (
+    "serve enrol identify verify compare remove subjects status ready doctor calibrate migrate rebuild detect evaluate"
+)
 
 
 def test_help_lists_every_command_and_the_exit_statuses() -> None:
