@@ -4,6 +4,7 @@ restored backup; what a container may and may not; how it ends. In the order of 
 from __future__ import annotations
 
 import http.client
+import json
 import shutil
 import ssl
 import subprocess
@@ -52,7 +53,8 @@ def test_somebody_registers_by_face_and_is_known_by_a_photograph_of_years_later(
 
 
 def test_the_operator_asks_the_daemon_in_its_container(daemon: Container, web: Site) -> None:
-    assert "1 subjects, 4 templates" in daemon.execute("face-server", "status")
+    told = json.loads(daemon.execute("face-server", "status", "--json"))
+    assert (told["subjects"], told["templates"]) == (1, 4)
     photo = (ROOT / "var" / "test-photos" / "obama2.jpg").read_bytes()
     assert daemon.status_of("face-server", "ready") == 0
     subject = daemon.execute("face-server", "identify", "/dev/stdin", stdin=photo).splitlines()[0]
