@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from face_server import __version__
@@ -180,13 +181,10 @@ def _utf8(argument: str) -> str:
 
 
 def _seconds(argument: str) -> float:
-    try:
-        seconds = float(argument)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{argument!a} is no number of seconds from 0.1 to 3600")
-    return seconds
+    with suppress(ValueError):
+        if 0.1 <= (seconds := float(argument)) <= 3600:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{argument!a} is no number of seconds from 0.1 to 3600")
 
 
 def _config_path(given: Path | None) -> Path:

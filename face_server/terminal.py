@@ -25,7 +25,6 @@ class Tone(Enum):
     WARNING = "33"
     BAD = "31"
     HEADING = "1"
-    QUIET = "2"
 
 
 @dataclass(frozen=True, slots=True)
