@@ -127,9 +127,9 @@ def portrait_clip(path: Path, portrait: Portrait, seconds: float = 15, scene: Sc
     write_clip(path, frames(portrait, round(seconds * FRAMES_PER_S), scene))
 
 
-def upright_clip(path: Path, portrait: Portrait, seconds: float = 15) -> None:
+def upright_clip(path: Path, portrait: Portrait, scene: Scene, seconds: float = 5) -> None:
     """The same by the camera of a phone that is held upright: the middle of the picture."""
-    write_clip(path, (picture[:, 140:500] for picture in frames(portrait, round(seconds * FRAMES_PER_S))))
+    write_clip(path, (picture[:, 140:500] for picture in frames(portrait, round(seconds * FRAMES_PER_S), scene)))
 
 
 def recorded_clip(path: Path, recording: Path) -> None:

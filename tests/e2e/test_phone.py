@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from daemons import Daemon
-from e2e.browsers import PHONE, Camera, Screen, screen
-from e2e.clips import upright_clip
+from e2e.browsers import PHONE, Account, Camera, Screen, log_in_by_password, screen
+from e2e.clips import Scene, upright_clip
 from e2e.people import BARACK
 from playwright.sync_api import Browser
 from websites import Website, start_website
@@ -22,8 +22,8 @@ IN_SIGHT = """parts => parts.map(part => document.querySelector(part).getBoundin
 
 @pytest.fixture(scope="module", autouse=True)
 def clip(camera: Camera) -> None:
-    """Somebody before the camera, as a phone sees them."""
-    upright_clip(camera.clip, BARACK)
+    """Somebody before the camera, as a phone sees them: too far away for a picture to be taken meanwhile."""
+    upright_clip(camera.clip, BARACK, Scene(size=0.2))
 
 
 @pytest.fixture(scope="module", params=["face", "email_face"])
@@ -87,3 +87,12 @@ def test_who_is_typing_a_password_is_not_taken_away(site: Website, browser: Brow
         tab.page.locator("#password").focus()
         assert not tab.page.evaluate(after(another), PARTS)
         assert tab.page.evaluate(after("document.activeElement.blur();" + another), PARTS)
+
+
+def test_who_has_an_error_to_read_is_not_taken_away(site: Website, browser: Browser) -> None:
+    with screen(browser, site.base_url, **UPRIGHT, reduced_motion="reduce") as tab:
+        log_in_by_password(tab, Account("Nobody", "nobody@example.org", "not the right one"))
+        tab.shows("That did not work")
+        tab.page.wait_for_function(OPEN)
+        assert tab.page.evaluate("scrollY") == 0
+        tab.forgive("422")
