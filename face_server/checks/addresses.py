@@ -12,7 +12,7 @@ from pathlib import Path
 from face_server import __version__
 from face_server.certificates import client_context, daemon_context
 from face_server.checks.findings import Examined, Finding, Logged, ok, problem, warning
-from face_server.errors import ConfigError, Unreachable, WireError
+from face_server.errors import ConfigError, Unauthorised, Unreachable, WireError
 from face_server.listening import require_guarded
 from face_server.probes import listen_address
 from face_server.status_view import load_concerns
@@ -74,11 +74,11 @@ def _daemon_address(seen: Examined) -> Finding:
     except ConfigError as error:
         return problem(str(error))
     if isinstance(seen.silence, WireError):
-        return problem(f"the daemon on {where} answers {seen.silence.code}: {seen.silence}")
+        remedy = "if it is another one, name another port; if it is yours, its token files in [access]"
+        remedy = remedy if seen.silence.code == Unauthorised.code else ""
+        return problem(f"the daemon on {where} answers {seen.silence.code}: {seen.silence}", remedy)
     if reason := _not_free(server.host, server.port):
-        return problem(
-            f"{where} cannot be listened on, and it is not our daemon that does: {reason}", "name another port"
-        )
+        return problem(f"{where} cannot be listened on ({reason}), and no daemon there answers us", "name another port")
     return ok(f"{where} is free; no daemon runs there")
 
 

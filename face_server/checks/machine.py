@@ -12,7 +12,7 @@ from pathlib import Path
 
 from face_server.access import Access, read_token
 from face_server.checks.findings import Examined, Finding, ok, problem, warning
-from face_server.errors import ConfigError, WireError
+from face_server.errors import ConfigError
 from face_server.probes import MAX_CONNECTIONS
 from face_server.terminal import bytes_told
 
@@ -117,14 +117,6 @@ def _tokens(seen: Examined) -> Iterator[Finding]:
             Access(tokens[0], tokens[1])
         except ConfigError as error:
             yield problem(str(error))
-        if error_of_token := _refused_token(seen):
-            yield problem(error_of_token, "use the token file of the daemon that runs there")
-
-
-def _refused_token(seen: Examined) -> str | None:
-    if isinstance(seen.silence, WireError) and seen.silence.code == "unauthorised":
-        return f"the daemon does not take the token in {seen.config.access.operator_token_file}"
-    return None
 
 
 def _secrets(paths: tuple[Path | None, ...]) -> Iterator[Finding]:
