@@ -23,7 +23,7 @@ from face_server.wire.framing import encode_frame
 #: Attackers share two cores with what they attack; this many tries a second are still far more than people make.
 TRIES_PER_S = 200
 #: [server] max_connections of the daemon under attack, and so many more than it lets in.
-MAX_CONNECTIONS, TOO_MANY = 64, 200
+MAX_CONNECTIONS, TOO_MANY = 128, 200
 
 
 @dataclass
