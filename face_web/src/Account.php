@@ -61,7 +61,10 @@ final class Account
         }
     }
 
-    /** Withdraws the consent, and ends what the face has opened. False: the daemon is away, the face is out of use at once and goes when it is back. */
+    /**
+     * Withdraws the consent, and ends what the face has opened. False: the daemon is away, the face is out of use at
+     * once and goes when it is back.
+     */
     public function removeFace(Person $person, string $source, ?Person $by = null): bool
     {
         if ($person->face === null) {

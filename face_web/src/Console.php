@@ -177,7 +177,9 @@ final class Console
     /** @param array<string, string> $options */
     private function resetFace(array $options): int
     {
-        $gone = $this->services->account()->removeFace($this->person($options), self::SOURCE);
+        $person = $this->person($options);
+        $gone = $this->services->account()->removeFace($person, self::SOURCE);
+        $this->services->people()->unbar($person->id); // who sits at the console is an administrator
         ($this->say)($gone ? 'The face is removed.' : 'The face is out of use; `reconcile` removes its templates.');
         return $gone ? self::DONE : self::UNREACHABLE;
     }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace FaceWeb\Tests;
 
+use FaceWeb\People\FaceState;
 use FaceWeb\Console;
 use FaceWeb\People\Role;
 use FaceWeb\Tests\Support\ScriptedFaceServer;
@@ -71,9 +72,13 @@ final class ConsoleTest extends SiteCase
 
     public function testAFaceIsRemovedByTheOperator(): void
     {
-        $this->person('ada@example.org', 'ada');
+        $ada = $this->person('ada@example.org', 'ada');
+        $this->people()->setFaceState($ada->id, FaceState::Off);
         self::assertSame(0, $this->console(['admin:reset-face', '--email', 'ada@example.org']));
         self::assertSame([], $this->daemon->enrolled);
+        $this->people()->startFace($ada->id);
+        $this->people()->faceEnrolled($ada->id, [1]);
+        self::assertTrue($this->people()->byId($ada->id)?->hasActiveFace(), 'a reset is a fresh start');
     }
 
     public function testAForgottenPasswordIsSetAnewByTheOperator(): void
