@@ -110,9 +110,9 @@ def embedding_weights(config: Config) -> tuple[Path, str]:
 
 def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY) -> Gallery:
     """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch."""
-    from face_server.gallery.gallery import Gallery, GalleryOptions
+    from face_server.gallery.local import GalleryOptions, LocalGallery
 
-    return Gallery(
+    return LocalGallery(
         GalleryOptions(
             store_path=config.gallery.path,
             index_path=config.index.path,

@@ -29,7 +29,7 @@ from face_server.checks.findings import Examined, Finding, examine
 from face_server.checks.machine import permissions
 from face_server.config import load_config
 from face_server.doctor import CHECKS, diagnose
-from face_server.gallery import Gallery, GalleryOptions, TemplateStore
+from face_server.gallery import GalleryOptions, LocalGallery, TemplateStore
 from face_server.types import Quality, Template
 
 PATIENCE_S = 120.0
@@ -92,7 +92,7 @@ class Place:
 
     def enrol(self, subjects: int, created_s: float = NOW_S, built: bool = True) -> None:
         """Strangers with made-up vectors, and an index if asked for."""
-        with Gallery(self.options()) as gallery:
+        with LocalGallery(self.options()) as gallery:
             for number in range(subjects):
                 gallery.enrol(number, [template(number, self.options().fingerprint, created_s)])
             if built:
@@ -333,7 +333,7 @@ def test_a_store_of_a_later_schema_is_a_problem(place: Place) -> None:
 
 def test_a_store_that_somebody_holds_who_does_not_answer_is_a_problem(place: Place) -> None:
     place.enrol(2)
-    with Gallery(place.options()):
+    with LocalGallery(place.options()):
         finding = only(place.findings("store"), "problem")
         assert f"is held by process {os.getpid()}, and no daemon answers" in finding.text
     assert levels(place.findings("store")) == {"ok"}
@@ -345,14 +345,14 @@ def test_the_store_s_lock_is_not_kept_and_says_who_had_it(place: Place) -> None:
     before = lock.read_bytes()
     place.findings("store")
     assert lock.read_bytes() == before
-    with Gallery(place.options()):
+    with LocalGallery(place.options()):
         pass
 
 
 def test_a_store_near_its_limit_is_a_warning(place: Place) -> None:
     place.write("[gallery]\nmax_map_bytes = 1048576\n")
     options = replace(place.options(), max_templates_per_subject=100)
-    with Gallery(options) as gallery:
+    with LocalGallery(options) as gallery:
         store = gallery._store
         limit = store.usage().limit_bytes
         number = 0

@@ -1,7 +1,8 @@
 """The gallery: who is enrolled, kept for ever and found at once. Upstairs needs only what is named here."""
 
-from face_server.gallery.gallery import Gallery, GalleryOptions
+from face_server.gallery.gallery import Gallery
 from face_server.gallery.index import IndexUnusable
+from face_server.gallery.local import GalleryOptions, LocalGallery
 from face_server.gallery.results import (
     Added,
     Enrolment,
@@ -22,6 +23,7 @@ __all__ = [
     "GalleryOptions",
     "IndexStatus",
     "IndexUnusable",
+    "LocalGallery",
     "RebuildResult",
     "Removal",
     "StoredTemplate",

@@ -1,6 +1,6 @@
 """The enrolled subjects in memory, one row each: its centroid, under the id of its newest template. Owns the matrix,
 what a centroid is and the arithmetic of scores; may not know LMDB, Annoy, files, threads or locks. Split from
-gallery.py, which keeps the three parts in step, because this part is numpy alone.
+local.py, which keeps the three parts in step, because this part is numpy alone.
 
 A subject's score is the cosine of its centroid and the probe. That beats the best and the mean of the scores of its
 templates (lfw-dev, FaceNet before centring, FNMR at FMR 1e-4: 3 templates and 1 probe 0.088 against 0.123 and 0.145, 3

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from people import gallery_options, open_store
 
-from face_server.gallery import Gallery, TemplateStore
+from face_server.gallery import LocalGallery, TemplateStore
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def store(tmp_path: Path) -> Iterator[TemplateStore]:
 
 
 @pytest.fixture
-def open_gallery(tmp_path: Path) -> Iterator[Callable[..., Gallery]]:
+def open_gallery(tmp_path: Path) -> Iterator[Callable[..., LocalGallery]]:
     """Opens the gallery of this test, after closing the one opened before: a restart."""
-    opened: list[Gallery] = []
+    opened: list[LocalGallery] = []
 
-    def reopen(**changes: Any) -> Gallery:
+    def reopen(**changes: Any) -> LocalGallery:
         for former in opened:
             former.close()
-        opened.append(Gallery(gallery_options(tmp_path, **changes)))
+        opened.append(LocalGallery(gallery_options(tmp_path, **changes)))
         return opened[-1]
 
     yield reopen

@@ -13,7 +13,7 @@ import pytest
 from people import make_template, open_store
 
 from face_server.errors import MigrationError, StorageFull, StoreDamaged
-from face_server.gallery import Gallery, TemplateStore
+from face_server.gallery import LocalGallery, TemplateStore
 from face_server.types import BoundingBox, DetectedFace, FaceCrop, Template
 
 FACE = DetectedFace(
@@ -89,7 +89,7 @@ def test_an_image_enrolled_again_with_its_crop_makes_the_missing_one_good_and_ch
 
 
 def test_a_gallery_enrols_and_removes_crops_and_shows_none(
-    open_gallery: Callable[..., Gallery], tmp_path: Path
+    open_gallery: Callable[..., LocalGallery], tmp_path: Path
 ) -> None:
     gallery = open_gallery()
     gallery.enrol("ada", [with_crop(1)])

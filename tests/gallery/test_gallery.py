@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from people import DIMENSION, gallery_options, make_template, unit
 
 from face_server.errors import ModelMismatch, ShuttingDown, StorageFull, StoreDamaged, TooManyImages, UnknownSubject
-from face_server.gallery import Gallery, IndexUnusable
-from face_server.gallery import gallery as gallery_module
+from face_server.gallery import IndexUnusable, LocalGallery
 from face_server.gallery import index as index_module
+from face_server.gallery import local as gallery_module
 from face_server.gallery import rows as rows_module
 from face_server.types import Candidate, subject_key
 
@@ -846,7 +846,7 @@ class GalleryAgainstADict(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.root = Path(tempfile.mkdtemp(prefix="gallery-"))
-        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
         self.model, self.last_id = {}, 0
 
     @rule(subject=subjects, images=images, swap=st.booleans())
@@ -885,14 +885,14 @@ class GalleryAgainstADict(RuleBasedStateMachine):
     @rule()
     def restart(self):
         self.gallery.close()
-        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
 
     @precondition(lambda self: (self.root / "index" / "manifest.json").exists())
     @rule()
     def lose_the_index(self):
         self.gallery.close()
         shutil.rmtree(self.root / "index")
-        self.gallery = Gallery(gallery_options(self.root, neighbours=1, overlay_max=4))
+        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
 
     @rule(probe=st.integers(0, 30), limit=st.integers(1, 4))
     def identify(self, probe, limit):

@@ -12,7 +12,7 @@ import pytest
 from people import gallery_options, make_template
 
 from face_server.errors import ShuttingDown, StorageFull, UnknownSubject
-from face_server.gallery import Gallery, RebuildResult
+from face_server.gallery import LocalGallery, RebuildResult
 from face_server.gallery.rebuilding import Rebuilder
 from face_server.observing import Nobody, Stage
 
@@ -39,12 +39,12 @@ def seen() -> Seen:
 
 
 @pytest.fixture
-def gallery(tmp_path: Path, seen: Seen) -> Iterator[Gallery]:
-    with Gallery(gallery_options(tmp_path, background=False), seen) as opened:
+def gallery(tmp_path: Path, seen: Seen) -> Iterator[LocalGallery]:
+    with LocalGallery(gallery_options(tmp_path, background=False), seen) as opened:
         yield opened
 
 
-def test_searches_and_changes_are_told_once_each(gallery: Gallery, seen: Seen) -> None:
+def test_searches_and_changes_are_told_once_each(gallery: LocalGallery, seen: Seen) -> None:
     template = make_template(1)
     gallery.enrol("anna", [template])
     gallery.identify(template.vector, 1)
@@ -55,13 +55,13 @@ def test_searches_and_changes_are_told_once_each(gallery: Gallery, seen: Seen) -
     assert seen.stages == {Stage.STORE: 2, Stage.SEARCH: 3}
 
 
-def test_what_is_refused_before_it_begins_is_not_told(gallery: Gallery, seen: Seen) -> None:
+def test_what_is_refused_before_it_begins_is_not_told(gallery: LocalGallery, seen: Seen) -> None:
     with pytest.raises(ValueError, match="shape"):
         gallery.identify(np.zeros(3, np.float32), 1)
     assert not seen.stages
 
 
-def test_builds_are_told_with_their_outcome(gallery: Gallery, seen: Seen, tmp_path: Path) -> None:
+def test_builds_are_told_with_their_outcome(gallery: LocalGallery, seen: Seen, tmp_path: Path) -> None:
     gallery.enrol("anna", [make_template(1)])
     gallery.rebuild()
     index = tmp_path / "index"
