@@ -1,8 +1,7 @@
 """Looks at a store and its index as they lie on the disk, whether a daemon is at work on them or not; changes neither.
 
 The looking is a program of its own, `python -m face_server.gallery.inspecting`: a damaged file may end it by a signal,
-and that is an answer too. LMDB's lock file lets it read one moment while a daemon writes; the daemon's own lock, which
-would keep one from starting, is left alone. May not know scores or config.ini; imports lmdb only to read.
+and that is an answer too. May not know LMDB, scores or config.ini.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import lmdb
 
 from face_server.errors import FaceLoginError, StoreDamaged
 from face_server.gallery.index import IndexUnusable, NoIndex, read_index
-from face_server.gallery.record import open_record, split_key
+from face_server.gallery.reading import StoreReader
 from face_server.gallery.rows import Rows
-from face_server.gallery.store import SCHEMA, Snapshot, used_bytes
 
 #: A million templates are read in 20 s or so; a disk that is slower has a problem of its own.
 _PATIENCE_S = 600.0
@@ -62,49 +57,27 @@ def look(store: Path, index: Path, search_k: int) -> Inspection:
 
 def inspect(store: Path, index: Path, search_k: int) -> Inspection:
     """As `look`, in this process, which a damaged file may end."""
-    # Without its lock file nobody has it open; to make one would be a change.
-    with lmdb.open(str(store), readonly=True, lock=(store / "lock.mdb").exists(), max_dbs=3, create=False) as env:
-        needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        if (store / "data.mdb").stat().st_size < needed:
-            raise StoreDamaged(f"The gallery in {store} is damaged: its data file has been cut short.")
-        meta, templates = (env.open_db(name, create=False) for name in (b"meta", b"templates"))
-        with env.begin() as txn:
-            told = {str(name, "ascii"): str(value, "ascii") for name, value in txn.cursor(meta)}
-            if told["schema"] != SCHEMA:
-                raise StoreDamaged(f"The gallery has schema {told['schema']}; this program reads schema {SCHEMA}.")
-            return _inspection(env, txn, templates, told, index, search_k)
+    with StoreReader(store) as reader:
+        with reader.snapshot() as snapshot:
+            rows = Rows.load(reader.dimension, snapshot.sequence, snapshot.newest_ids(), snapshot)
+            newest = snapshot.newest()
+        held, error = _index_of(index, reader, rows, search_k)
+        return Inspection(
+            reader.fingerprint,
+            reader.dimension,
+            rows.subject_count(),
+            rows.templates,
+            reader.used_bytes(),
+            None if newest is None else newest.created_s,
+            held,
+            error,
+        )
 
 
-def _inspection(env: Any, txn: Any, templates: Any, told: dict[str, str], index: Path, search_k: int) -> Inspection:
-    dimension, sequence = int(told["dimension"]), int(told["last_id"])
-    snapshot = Snapshot(txn, templates, sequence, dimension)
-    rows = Rows.load(dimension, sequence, snapshot.newest_ids(), snapshot)
-    names = [b"meta", b"templates", *([b"crops"] if txn.get(b"crops") is not None else [])]
-    held, error = _index_of(index, told, rows, search_k)
-    return Inspection(
-        told["fingerprint"],
-        dimension,
-        rows.subject_count(),
-        rows.templates,
-        used_bytes([env.stat(), *(txn.stat(env.open_db(name, txn, create=False)) for name in names)]),
-        _newest_s(txn, templates, dimension),
-        held,
-        error,
-    )
-
-
-def _newest_s(txn: Any, templates: Any, dimension: int) -> float | None:
-    keys = txn.cursor(templates).iternext(values=False)
-    newest = max(keys, key=lambda key: split_key(key)[1], default=None)
-    return None if newest is None else open_record(newest, txn.get(newest, db=templates), dimension).template.created_s
-
-
-def _index_of(index: Path, told: dict[str, str], rows: Rows, search_k: int) -> tuple[int | None, str | None]:
+def _index_of(index: Path, reader: StoreReader, rows: Rows, search_k: int) -> tuple[int | None, str | None]:
     """How many subjects it holds, or why it cannot be used; neither where there is none."""
     try:
-        found = read_index(
-            index, store_id=told["store_id"], fingerprint=told["fingerprint"], dimension=int(told["dimension"])
-        )
+        found = read_index(index, store_id=reader.store_id, fingerprint=reader.fingerprint, dimension=reader.dimension)
         view = rows.view()
         found.require_fits(view.ids, view.vectors, rows.sequence, search_k)
     except NoIndex:
@@ -121,7 +94,7 @@ def main(arguments: list[str]) -> None:
         told = asdict(inspect(Path(store), Path(index), int(search_k)))
     except FaceLoginError as error:
         told = {"damage": str(error)}
-    except (lmdb.Error, OSError, KeyError, ValueError) as error:
+    except (OSError, ValueError) as error:
         told = {"damage": f"The gallery in {store} cannot be opened: {error}."}
     sys.stdout.write(json.dumps(told))
 

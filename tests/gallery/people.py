@@ -1,13 +1,16 @@
 """Made-up people, unit vectors in 16 dimensions, and galleries to put them in. Also used by child processes."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from face_server.gallery import GalleryOptions, TemplateStore
-from face_server.types import Quality, Template
+from face_server.types import FaceCrop, Quality, Template
 
 DIMENSION = 16
 FINGERPRINT = "model-a"
@@ -20,10 +23,12 @@ def unit(seed: int, dimension: int = DIMENSION) -> np.ndarray:
     return (np.copysign(1, seed) * vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def make_template(seed: int, fingerprint: str = FINGERPRINT, dimension: int = DIMENSION) -> Template:
+def make_template(
+    seed: int, fingerprint: str = FINGERPRINT, dimension: int = DIMENSION, crop: FaceCrop | None = None
+) -> Template:
     """The same seed is the same image."""
     image = hashlib.sha256(b"%d" % seed).hexdigest()
-    return Template(unit(seed, dimension), fingerprint, 1700000000.25 + seed, image, QUALITY)
+    return Template(unit(seed, dimension), fingerprint, 1700000000.25 + seed, image, QUALITY, crop)
 
 
 def open_store(path: Path, **changes: Any) -> TemplateStore:
@@ -51,3 +56,12 @@ def gallery_options(root: Path, **changes: Any) -> GalleryOptions:
         "background": False,
     }
     return GalleryOptions(**(options | changes))
+
+
+def run_child(code: str, *arguments: object, stdin: int | None = None) -> subprocess.Popen[str]:
+    """A process of its own that knows everything here; `arguments` are its sys.argv[1:]."""
+    command = [sys.executable, "-c", "from people import *\n" + code, *map(str, arguments)]
+    here = Path(__file__).parent
+    paths = os.pathsep.join(map(str, (here, here.parents[1])))
+    environment = os.environ | {"PYTHONPATH": paths}
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment)

@@ -4,16 +4,13 @@ import os
 import random
 import signal
 import stat
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import lmdb
 import numpy as np
 import pytest
-from people import DIMENSION, FINGERPRINT, make_template, open_store, unit
+from people import DIMENSION, FINGERPRINT, make_template, open_store, run_child, unit
 
 from face_server.errors import (
     Malformed,
@@ -24,7 +21,7 @@ from face_server.errors import (
     TooManyImages,
     UnknownSubject,
 )
-from face_server.gallery import store as store_module
+from face_server.gallery import environment
 
 
 def ids_of(store, subject):
@@ -297,7 +294,7 @@ def test_a_data_file_cut_short_is_denied_and_does_not_kill_the_process(tmp_path,
     with open_store(tmp_path) as store:
         for seed in range(100):
             store.enrol(f"subject {seed}", [make_template(seed)])
-        used = (store._env.info()["last_pgno"] + 1) * 4096
+        used = (store._environment._env.info()["last_pgno"] + 1) * 4096
     data = tmp_path / "data.mdb"
     whole = data.read_bytes()
     os.truncate(data, used)
@@ -320,13 +317,6 @@ def test_a_second_opener_in_this_process_is_locked_out_until_the_first_closes(tm
     first.close()
     first.close()
     open_store(tmp_path).close()
-
-
-def run_child(code, *arguments):
-    command = [sys.executable, "-c", "from people import *\n" + code, *map(str, arguments)]
-    here = Path(__file__).parent
-    paths = os.pathsep.join(map(str, (here, here.parents[1])))
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
 
 
 def test_a_second_process_is_told_the_pid_of_the_first(tmp_path):
@@ -402,7 +392,7 @@ def test_whatever_was_acknowledged_survives_kill_9_and_no_enrolment_is_half_ther
 
 
 def test_the_map_grows_by_itself_and_takes_more_than_it_started_with(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_START_MAP_BYTES", 2**18)
+    monkeypatch.setattr(environment, "_START_MAP_BYTES", 2**18)
     with open_store(tmp_path) as store:
         for seed in range(300):
             store.enrol(seed, [make_template(5 * seed + one) for one in range(5)])
@@ -474,8 +464,8 @@ def test_a_disk_that_takes_no_more_is_storage_full_with_nothing_half_written(tmp
 
 
 def test_growth_waits_for_a_reader_and_gives_up_instead_of_hanging(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_START_MAP_BYTES", 2**18)
-    monkeypatch.setattr(store_module, "_GROWTH_WAIT_S", 0.2)
+    monkeypatch.setattr(environment, "_START_MAP_BYTES", 2**18)
+    monkeypatch.setattr(environment, "_GROWTH_WAIT_S", 0.2)
     with open_store(tmp_path) as store:
         with store.snapshot(), pytest.raises(StorageFull, match="a read kept it"):
             for seed in range(2000):
@@ -484,11 +474,11 @@ def test_growth_waits_for_a_reader_and_gives_up_instead_of_hanging(tmp_path, mon
         assert stored > 5 and len(everything(store)) == stored
         for seed in range(2000, 3000):
             store.enrol(seed, [make_template(seed)])
-        assert store._map_bytes() > 2**18
+        assert store._environment.map_bytes() > 2**18
 
 
 def test_readers_and_a_growing_writer_do_not_disturb_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_START_MAP_BYTES", 2**17)
+    monkeypatch.setattr(environment, "_START_MAP_BYTES", 2**17)
     with open_store(tmp_path) as store:
         stop, seen, failures = threading.Event(), [], []
 
@@ -508,4 +498,4 @@ def test_readers_and_a_growing_writer_do_not_disturb_each_other(tmp_path, monkey
         stop.set()
         reader.join()
         assert not failures and len(seen) > 3 and seen == sorted(seen)
-        assert store._map_bytes() > 2**17
+        assert store._environment.map_bytes() > 2**17
