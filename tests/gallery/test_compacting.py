@@ -79,6 +79,22 @@ def test_a_reader_of_before_goes_on_reading_its_moment_while_the_holder_enrols(t
         assert read_apart(tmp_path) == "b:2 c:302"
 
 
+def test_the_table_of_a_reader_of_before_says_nothing_about_the_new_file(tmp_path: Path) -> None:
+    """It holds the old file's last transaction, by which LMDB would take the new one's state of an earlier one."""
+    with open_store(tmp_path) as store:
+        store.enrol("a", [make_template(1)])
+        with reading(tmp_path) as child:
+            assert seen(child) == ["a:1"]
+            for number in (1, 2, 4, 5):  # odd and even
+                for seed in range(number):
+                    store.enrol("b", [make_template(seed, crop=CROP)])
+                kept = records_of(store)
+                store.compact()
+                assert records_of(store) == kept and len(read_apart(tmp_path).split()) == number + 1
+                assert all(one.template.crop == CROP for one in store.subject("b", crops=True).templates)
+            assert seen_again(child) == ["a:1"]
+
+
 def test_a_reader_of_afterwards_is_seen_by_the_holder(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.enrol("a", [make_template(1)])
