@@ -2,7 +2,8 @@
 
 Exit status: 0 match or success, 1 no match, 2 usage or any refusal, 3 daemon unreachable or busy, 4 an uncaught error.
 Exceptions to "through the socket": `serve` is the daemon, `rebuild --offline`, `calibrate` and `migrate` open the store
-themselves, `evaluate` (its own module) runs the pipeline itself, `doctor` (its own too) looks at everything.
+themselves, and so do `backup`, `restore` and what else looks after it (a room of its own); `evaluate` (its own module)
+runs the pipeline itself, `doctor` (its own too) looks at everything.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from face_server.errors import (
 from face_server.evaluation.commands import add_evaluate
 from face_server.logs import held_back, set_up
 from face_server.types import DetectedFace
+from face_server.upkeep.commands import add_upkeep
 from face_server.wire.records import dump_record
 from face_server.wire.replies import Reply
 
@@ -167,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument("photo", type=Path)
     detect.add_argument("--draw", type=Path, metavar="OUT.png", help="draw boxes, landmarks and names into this PNG")
 
+    add_upkeep(commands, shared)
     add_evaluate(commands, shared)
     return parser
 

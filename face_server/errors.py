@@ -15,6 +15,7 @@ FaceLoginError
 │       └── Internal
 └── StartupError                 never on the wire: told on the terminal before the daemon answers
     ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  EvaluationError  MigrationError
+    ├── UpkeepError
     └── Unreachable              the client's side: no daemon, or it went away
 
 Messages are whole sentences with the numbers in them; `detail` carries the same numbers for programs. No message holds
@@ -255,6 +256,10 @@ class EvaluationError(StartupError):
 
 class MigrationError(StartupError):
     """A gallery cannot be migrated to another network, or not as asked."""
+
+
+class UpkeepError(StartupError):
+    """A backup, a restoration, an export, an import or the like cannot be made, or not as asked."""
 
 
 class Unreachable(StartupError):

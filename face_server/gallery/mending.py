@@ -1,0 +1,78 @@
+"""Changes to a store at rest that no request makes: another store's data put in its place, a new store_id, records that
+cannot be read taken out. The caller holds the store's lock. May not know why anything is done, nor config.ini.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from face_server.gallery.contents import Contents
+from face_server.gallery.directory import sync
+from face_server.gallery.environment import Access, Environment
+from face_server.gallery.opening import make_open_lock, opening
+
+#: Room for the pages that a change copies, however full the store is.
+_SPARE_BYTES = 64 << 20
+
+_Result = TypeVar("_Result")
+
+
+def renew_store_id(store: Path) -> str:
+    """Make the store another one than that whose copy it is: an index of that one, also of a later moment in which the
+    same template ids were given to others, is then refused. Raises StoreDamaged, StorageFull.
+    """
+    store_id = uuid.uuid4().hex
+    _change(store, lambda access: Contents(access, store).put_meta(store_id=store_id))
+    return store_id
+
+
+def take_out(store: Path, kind: str, keys: Iterable[bytes]) -> int:
+    """Delete records, of "template" or "crop", by their keys; how many were there. Raises StoreDamaged, StorageFull."""
+    wanted = list(keys)
+
+    def delete(access: Access) -> int:
+        database = {"template": access.templates, "crop": access.crops}[kind]
+        return sum(access.txn.delete(key, db=database) for key in wanted)
+
+    return _change(store, delete)
+
+
+def put_in_place(store: Path, data: Path, former: Path | None) -> None:
+    """Make a data file, which lies on the same disk, that of the store; what it was stays in the directory `former`.
+
+    One rename decides: before it the store is what it was, after it what `data` is. LMDB's table of readers must not
+    be shared by two data files, so it goes first; who still reads the old one keeps both. Raises OSError.
+    """
+    make_open_lock(store)
+    with opening(store, alone=True):
+        if former is not None and (store / "data.mdb").exists():
+            _keep(store / "data.mdb", former)
+        (store / "lock.mdb").unlink(missing_ok=True)
+        sync(data)
+        data.replace(store / "data.mdb")
+        sync(store)
+
+
+def _change(store: Path, change: Callable[[Access], _Result]) -> _Result:
+    most = (store / "data.mdb").stat().st_size + _SPARE_BYTES
+    environment = Environment(store, start_bytes=most, max_bytes=most)
+    try:
+        return environment.write(change, most)
+    finally:
+        environment.close()
+
+
+def _keep(data: Path, former: Path) -> None:
+    former.mkdir(mode=0o700)
+    try:
+        os.link(data, former / data.name)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(data, former / data.name)
+        (former / data.name).chmod(0o600)
+    for path in (former / data.name, former, former.parent):
+        sync(path)

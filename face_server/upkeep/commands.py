@@ -1,0 +1,59 @@
+"""The arguments of `backup`, `restore`, `export`, `import`, `check` and `forget`, and what they print. What costs time
+to import is imported when a command runs. Exit status as in `cli`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from face_server.config import Config
+
+Action = Callable[[argparse.Namespace, Config], int]
+
+
+class _Told(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
+    def lines(self) -> list[str]: ...
+
+
+def add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+
+    def command(name: str, text: str, action: Action) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.set_defaults(run=action)
+        return added
+
+    backup = command("backup", "copy the gallery into one file, with the daemon running or not", _backup)
+    backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--force", action="store_true", help="overwrite FILE")
+
+    restore = command("restore", "make a backup the gallery (the daemon must not run)", _restore)
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument("--force", action="store_true", help="also where somebody is enrolled; keeps that beside it")
+
+
+def _tell(options: argparse.Namespace, done: _Told, ok: bool = True) -> None:
+    if options.json:
+        print(json.dumps({"ok": ok, **done.as_json()}, ensure_ascii=False))
+    else:
+        for line in done.lines():
+            print(line)
+
+
+def _backup(options: argparse.Namespace, config: Config) -> int:
+    from face_server.upkeep.backup import backup
+
+    _tell(options, backup(config, options.file, options.force))
+    return 0
+
+
+def _restore(options: argparse.Namespace, config: Config) -> int:
+    from face_server.upkeep.restore import restore
+
+    _tell(options, restore(config, options.file, options.force))
+    return 0

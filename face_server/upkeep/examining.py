@@ -1,0 +1,156 @@
+"""Reads every record of a store as it lies on the disk, and names those that are damaged. Changes nothing.
+
+A program of its own, `python -m face_server.upkeep.examining`: a damaged file may end it by a signal, and that is an
+answer too. May not know config.ini, the index or what is done about what it finds.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from face_server.errors import FaceLoginError, StoreDamaged
+from face_server.gallery.contents import Contents
+from face_server.gallery.crop_record import open_crop_record
+from face_server.gallery.environment import SharedEnvironment
+from face_server.gallery.record import open_record, split_key
+from face_server.types import SubjectId, subject_key
+
+#: Damaged records that are named one by one; there are more only where the whole disk is in doubt.
+MOST_NAMED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRecord:
+    """`kind` is "template" or "crop"; key: the record's, in hex; why: in a sentence."""
+
+    kind: str
+    subject: str
+    template: int
+    key: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a store holds. sequence: the highest template id given out.
+
+    damaged: the records that cannot be read, at most MOST_NAMED of `damaged_count`. orphans: crops without a template.
+    held: of the subjects that were asked for, those that are in it.
+    """
+
+    store_id: str
+    schema: str
+    fingerprint: str
+    dimension: int
+    key_id: str | None
+    sequence: int
+    subjects: int
+    templates: int
+    crops: int
+    orphans: int
+    damaged_count: int
+    damaged: tuple[DamagedRecord, ...]
+    held: tuple[str, ...]
+
+
+def examine(store: Path, subjects: Sequence[SubjectId] = ()) -> Examination:
+    """Every record, read in a process of its own. Raises StoreDamaged where the whole cannot be read."""
+    command = [sys.executable, "-m", __name__, str(store)]
+    asked = json.dumps([str(subject_key(subject), "utf-8") for subject in subjects])
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise StoreDamaged(f"Reading the gallery in {store} ended in {name}: its data file is damaged.")
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        raise StoreDamaged(f"The gallery in {store} cannot be read: {done.stderr.strip()[-500:]}") from None
+    if "damage" in told:
+        raise StoreDamaged(told["damage"])
+    damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
+    return Examination(**told | {"damaged": damaged, "held": tuple(told["held"])})
+
+
+class _Count:
+    """What has been found so far."""
+
+    def __init__(self) -> None:
+        self.damaged: list[DamagedRecord] = []
+        self.damaged_count = 0
+
+    def note(self, kind: str, key: bytes, why: str) -> None:
+        self.damaged_count += 1
+        if len(self.damaged) < MOST_NAMED:
+            name, template = split_key(key)
+            self.damaged.append(DamagedRecord(kind, name.decode("utf-8", "replace"), template, key.hex(), why))
+
+    def check(
+        self, kind: str, records: Iterable[tuple[bytes, bytes]], open_: Callable[[bytes, bytes], Any]
+    ) -> Iterator[bytes]:
+        """The keys of all records; those that cannot be opened are noted."""
+        for key, record in records:
+            try:
+                open_(key, record)
+            except StoreDamaged as error:
+                self.note(kind, key, str(error))
+            except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+                self.note(kind, key, f"It cannot be read: {error}.")
+            yield key
+
+
+def examination(store: Path, subjects: Iterable[str]) -> Examination:
+    """As `examine`, in this process, which a damaged file may end."""
+    found, asked = _Count(), set(subjects)
+    with closing(SharedEnvironment(store)) as environment, environment.read() as access:
+        contents = Contents(access, store)
+        contents.require_schema()
+        dimension, sequence = contents.dimension, int(contents.meta("last_id"))
+        templates = access.txn.cursor(access.templates)
+        crops = access.txn.cursor(access.crops) if access.crops is not None else ()
+        keys, names = set(), set()
+        for key in found.check("template", templates, lambda key, record: open_record(key, record, dimension)):
+            keys.add(key)
+            names.add(split_key(key)[0])
+        crop_keys = list(found.check("crop", crops, open_crop_record))
+        highest = max((split_key(key)[1] for key in keys), default=0)
+        if highest > sequence:
+            raise StoreDamaged(f"The gallery in {store} has a template {highest} and says that it gave out {sequence}.")
+        return Examination(
+            contents.meta("store_id"),
+            contents.meta("schema"),
+            contents.meta("fingerprint"),
+            dimension,
+            contents.find_meta("key_id"),
+            sequence,
+            len(names),
+            len(keys),
+            len(crop_keys),
+            sum(key not in keys for key in crop_keys),
+            found.damaged_count,
+            tuple(found.damaged),
+            tuple(sorted(asked.intersection(name.decode("utf-8", "replace") for name in names))),
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Print what `examination` finds as one JSON object; standard input names the subjects asked for."""
+    (store,) = arguments
+    try:
+        told = asdict(examination(Path(store), json.load(sys.stdin)))
+    except FaceLoginError as error:
+        told = {"damage": str(error)}
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file brings is an answer
+        told = {"damage": f"The gallery in {store} cannot be read: {error!r}."}
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
