@@ -32,11 +32,10 @@ from face_server.gallery.results import (
     SubjectPage,
 )
 from face_server.gallery.rows import Enrolled, Rows, View, centroid
+from face_server.gallery.rules import require_unit
 from face_server.gallery.store import TemplateStore
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
-
-_UNIT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ class LocalGallery:
         Raises TooManyImages and StorageFull with nothing changed, ValueError.
         """
         for template in templates:
-            self._require_unit(template.vector)
+            require_unit(template.vector, self._options.dimension)
         with timed(self._observer, Stage.STORE), self._changing:
             with self._lock:
                 self._rows.reserve()
@@ -151,7 +150,7 @@ class LocalGallery:
 
     def identify(self, probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
         """At most `limit` (>= 1) subjects, the highest exact score first, ties in the order of subject keys."""
-        self._require_unit(probe)
+        require_unit(probe, self._options.dimension)
         with timed(self._observer, Stage.SEARCH):
             with self._lock:
                 view, index = self._rows.view(), self._index
@@ -159,7 +158,7 @@ class LocalGallery:
 
     def verify(self, subject: SubjectId, probe: FloatArray) -> Candidate:
         """The subject in its stored type, with its exact score as in `identify`. Raises UnknownSubject."""
-        self._require_unit(probe)
+        require_unit(probe, self._options.dimension)
         with timed(self._observer, Stage.SEARCH), self._lock:
             claimed = self._rows.candidate(subject_key(subject), probe)
         if claimed is None:
@@ -179,13 +178,6 @@ class LocalGallery:
         if len(proposed) < min(wanted, live):
             return view.nearest(probe, wanted)
         return np.concatenate((proposed, view.nearest(probe, wanted, overlay)))
-
-    def _require_unit(self, vector: FloatArray) -> None:
-        if vector.shape != (self._options.dimension,):
-            raise ValueError(f"a vector has shape {vector.shape}, the gallery ({self._options.dimension},)")
-        # A component that is not finite makes a length that is not near 1 either.
-        if not abs(float(np.linalg.norm(vector.astype(np.float64))) - 1) <= _UNIT_TOLERANCE:
-            raise ValueError("a vector has length 1 and finite components")
 
     # What is enrolled
 

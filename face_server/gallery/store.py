@@ -5,8 +5,6 @@ config.ini.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
 
-from face_server.errors import Malformed, MigrationError, ModelMismatch, StoreDamaged, TooManyImages, UnknownSubject
+from face_server.errors import MigrationError, ModelMismatch, StoreDamaged, UnknownSubject
 from face_server.gallery.contents import SCHEMA, Contents, Snapshot
 from face_server.gallery.directory import DirectoryLock, make_private
 from face_server.gallery.environment import Access, Environment, as_it_is
 from face_server.gallery.record import Record
 from face_server.gallery.results import Added, Enrolment, Removal, StoreUsage, SubjectDetail, SubjectPage
+from face_server.gallery.rules import read_cursor, require_own, require_room, write_cursor
 from face_server.types import SubjectId, Template, subject_key
 
 #: One part in this many of max_map_bytes is kept from enrolments: LMDB copies pages to delete, and a full store must
@@ -112,7 +111,7 @@ class TemplateStore:
         templates, a foreign fingerprint or dimension, or an invalid subject id.
         """
         key = subject_key(subject)
-        self._require_own(templates)
+        require_own(templates, self._fingerprint, self._dimension)
         return self._change(lambda stored: self._enrol(stored, key, subject, templates, replace), self._enrol_map_bytes)
 
     def remove(self, subjects: Sequence[SubjectId]) -> Removal:
@@ -124,11 +123,11 @@ class TemplateStore:
 
     def subjects(self, cursor: str | None, limit: int) -> SubjectPage:
         """At most `limit` (>= 1) subjects after `cursor`, in key order. Raises Malformed for another cursor."""
-        after = _read_cursor(cursor)
+        after = read_cursor(cursor)
         with self._read() as contents:
             found = list(islice(contents.entries(after), limit + 1))
         page = tuple(found[:limit])
-        return SubjectPage(page, _write_cursor(page[-1].subject) if len(found) > limit else None)
+        return SubjectPage(page, write_cursor(page[-1].subject) if len(found) > limit else None)
 
     def subject(self, subject: SubjectId, *, crops: bool = False) -> SubjectDetail:
         """The subject in its stored type and its templates in the order of their ids, with their `crops` if asked.
@@ -213,22 +212,13 @@ class TemplateStore:
 
     # Changes, inside a write transaction
 
-    def _require_own(self, templates: Sequence[Template]) -> None:
-        if not templates:
-            raise ValueError("an enrolment has at least one template")
-        for template in templates:
-            if template.fingerprint != self._fingerprint:
-                raise ValueError("a template has another fingerprint than the gallery")
-            if template.vector.shape != (self._dimension,):
-                raise ValueError(f"a template has shape {template.vector.shape}, the gallery ({self._dimension},)")
-
     def _enrol(
         self, contents: Contents, key: bytes, subject: SubjectId, templates: Sequence[Template], replace: bool
     ) -> Enrolment:
         stored = contents.records(key)
         kept = [] if replace else stored
         known = {record.image_sha256: record.template_id for record in kept}
-        self._require_room(len(kept), len({template.image_sha256 for template in templates} - known.keys()))
+        require_room(len(kept), len({template.image_sha256 for template in templates} - known.keys()), self._most)
         removed = self._delete(contents, key, stored) if replace else ()
         subject = stored[0].subject if stored else subject
         added = tuple(self._add(contents, key, subject, template, known) for template in templates)
@@ -249,16 +239,6 @@ class TemplateStore:
             contents.put_crop(key, template_id, template.crop)
         return Added(template_id, duplicate)
 
-    def _require_room(self, stored: int, fresh: int) -> None:
-        if fresh and stored + fresh > self._most:
-            raise TooManyImages(
-                f"The subject has {stored} templates and may have {self._most}: {fresh} more do not fit. "
-                "Enrol with replace to swap them all, or remove the subject first.",
-                templates=stored,
-                offered=fresh,
-                max_templates_per_subject=self._most,
-            )
-
     def _remove(self, contents: Contents, wanted: dict[bytes, SubjectId]) -> Removal:
         removed: list[SubjectId] = []
         unknown: list[SubjectId] = []
@@ -276,17 +256,3 @@ class TemplateStore:
         for record in records:
             contents.delete(key, record.template_id)
         return tuple(record.template_id for record in records)
-
-
-def _write_cursor(last: SubjectId) -> str:
-    return base64.urlsafe_b64encode(subject_key(last)).decode("ascii")
-
-
-def _read_cursor(cursor: str | None) -> bytes | None:
-    """The subject key after which a page starts. Any subject key is a place to start, also of one removed since."""
-    if cursor is None:
-        return None
-    try:
-        return subject_key(base64.b64decode(cursor, altchars=b"-_", validate=True).decode("utf-8"))
-    except (ValueError, binascii.Error):
-        raise Malformed("`cursor` is not one that an earlier page gave.") from None
