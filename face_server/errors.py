@@ -14,7 +14,7 @@ FaceLoginError
 │       ├── Busy  ShuttingDown  StorageFull  ModelMismatch  ThresholdUnsupported
 │       └── Internal
 └── StartupError                 never on the wire: told on the terminal before the daemon answers
-    ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  EvaluationError  MigrationError
+    ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  KeyMismatch  EvaluationError  MigrationError
     ├── UpkeepError
     └── Unreachable              the client's side: no daemon, or it went away
 
@@ -248,6 +248,10 @@ class StoreLocked(StartupError):
 
 class StoreDamaged(StartupError):
     """The gallery cannot be read as what it should be."""
+
+
+class KeyMismatch(StartupError):
+    """The gallery is sealed with another key than the configured one, or only one of the two has one."""
 
 
 class EvaluationError(StartupError):

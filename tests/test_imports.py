@@ -45,6 +45,7 @@ FORBIDDEN = [
     ("client", "face_server.vision.imaging", "the server moves bytes"),
     ("vision.detection", "tensorflow", "TensorFlow stays in"),
     ("gallery.index", "lmdb", "lmdb stays in"),
+    ("gallery.store", "cryptography", "cryptography stays in"),
     ("gallery.store", "annoy", "annoy stays in"),
     ("cli", "PIL", "image codecs and drawing stay in"),
     ("service", "asyncio", "asyncio stays in"),
@@ -73,7 +74,19 @@ def test_a_forbidden_import_breaks_its_contract(copy: Path) -> None:
 
 
 #: What must not be loaded before a command needs it; each costs tenths of a second or more.
-HEAVY = ("tensorflow", "keras", "mtcnn", "cv2", "PIL", "annoy", "lmdb", "joblib", "asyncio", "prometheus_client")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "mtcnn",
+    "cv2",
+    "PIL",
+    "annoy",
+    "lmdb",
+    "cryptography",
+    "joblib",
+    "asyncio",
+    "prometheus_client",
+)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """What a store's databases mean, seen inside one transaction: meta, templates and crops. Owns the schema and the walks;
 may not know files, locks, maps, or who may change what. Three databases:
 
-    meta       "schema", "store_id", "fingerprint", "dimension", "last_id", perhaps "copy_of" -> ASCII text
+    meta       "schema", "store_id", "fingerprint", "dimension", "last_id", perhaps "copy_of", "key_id" -> ASCII text
     templates  keys and records of record.py
     crops      the same keys, records of crop_record.py: of some templates, the crop; read only when asked for
+
+Schema 1 is as it says. In schema 2 every record, not its key, is sealed (sealing.py) with the key of "key_id".
 
 There is no table of subjects: they are read off the keys, so nothing can contradict the records. A crop comes and goes
 in the transaction of its template.
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from face_server.errors import StoreDamaged
+from face_server.errors import KeyMismatch, StoreDamaged
 from face_server.gallery.crop_record import make_crop_record, open_crop_record
 from face_server.gallery.record import Record, make_record, open_record, record_key, split_key, subject_prefix
 from face_server.gallery.results import StoredTemplate, SubjectDetail, SubjectEntry
@@ -28,18 +30,21 @@ from face_server.types import FaceCrop, FloatArray, SubjectId, Template, subject
 
 if TYPE_CHECKING:
     from face_server.gallery.environment import Access
+    from face_server.gallery.sealing import Seal, StoreKey
 
-SCHEMA = "1"
+#: Of a store that is not sealed, and of one that is.
+PLAIN_SCHEMA, SEALED_SCHEMA = "1", "2"
 
 
 class Contents:
     """The records of one transaction, of vectors (D,); `dimension` is D, by default what meta says.
 
-    Whatever reads a record or meta raises StoreDamaged. path: where the store lies, for its messages.
+    Whatever reads a record or meta raises StoreDamaged; of a sealed store, records are read with its `seal`. path:
+    where the store lies, for its messages.
     """
 
-    def __init__(self, access: Access, path: Path, dimension: int | None = None) -> None:
-        self._access, self._path = access, path
+    def __init__(self, access: Access, path: Path, dimension: int | None = None, seal: Seal | None = None) -> None:
+        self._access, self._path, self._seal = access, path, seal
         self.dimension = int(self.meta("dimension")) if dimension is None else dimension
 
     # Meta
@@ -67,9 +72,12 @@ class Contents:
 
     def require_schema(self) -> None:
         """Raises StoreDamaged for a schema that this program does not know."""
-        schema = self.meta("schema")
-        if schema != SCHEMA:
-            raise StoreDamaged(f"The gallery in {self._path} has schema {schema}; this program reads schema {SCHEMA}.")
+        schema, sealed = self.meta("schema"), self.find_meta("key_id") is not None
+        if schema != (SEALED_SCHEMA if sealed else PLAIN_SCHEMA):
+            raise StoreDamaged(
+                f"The gallery in {self._path} has schema {schema}{' and a key' * sealed}; this program reads schema "
+                f"{PLAIN_SCHEMA}, and {SEALED_SCHEMA} with a key."
+            )
 
     def is_new(self) -> bool:
         """Whether there is nothing at all yet."""
@@ -94,26 +102,26 @@ class Contents:
 
     def walk(self) -> Iterator[tuple[bytes, Record]]:
         """Every template's key and record, in the order of subject keys, then of ids."""
-        for key, record in self._access.txn.cursor(self._access.templates):
-            yield key, open_record(key, record, self.dimension)
+        for key, stored in self._access.txn.cursor(self._access.templates):
+            yield key, self._open(key, stored)
 
     def records(self, subject: bytes) -> list[Record]:
         """All records of the subject of this key, none when it is unknown."""
         walk, prefix = self._access.txn.cursor(self._access.templates), subject_prefix(subject)
         pairs = iter(walk) if walk.set_range(prefix) else iter(())
         of_subject = takewhile(lambda pair: pair[0].startswith(prefix), pairs)
-        return [open_record(key, record, self.dimension) for key, record in of_subject]
+        return [self._open(key, stored) for key, stored in of_subject]
 
     def record(self, key: bytes) -> Record:
         """The record of this key, which is there."""
-        return open_record(key, self._access.txn.get(key, db=self._access.templates), self.dimension)
+        return self._open(key, self._access.txn.get(key, db=self._access.templates))
 
     def crop(self, key: bytes) -> FaceCrop | None:
         """The crop of the template of this key, if one was kept."""
         if self._access.crops is None:
             return None
-        record = self._access.txn.get(key, db=self._access.crops)
-        return None if record is None else open_crop_record(key, record)
+        stored = self._access.txn.get(key, db=self._access.crops)
+        return None if stored is None else open_crop_record(key, self._unsealed("crops", key, stored))
 
     def detail(self, subject: bytes, records: Sequence[Record], *, crops: bool) -> SubjectDetail:
         """A subject of one record or more, with its crops if asked."""
@@ -129,28 +137,59 @@ class Contents:
         # No subject key holds a byte 1: key + 1 lies after all records of the key and before the next subject.
         more = walk.first() if after is None else walk.set_range(after + b"\1")
         while more:
-            first = open_record(walk.key(), walk.value(), self.dimension)
+            first = self._open(walk.key(), walk.value())
             prefix, templates = subject_prefix(subject_key(first.subject)), 1
             while (more := walk.next()) and walk.key().startswith(prefix):
                 templates += 1
             yield SubjectEntry(first.subject, templates)
+
+    def _open(self, key: bytes, stored: bytes) -> Record:
+        return open_record(key, self._unsealed("templates", key, stored), self.dimension)
+
+    def _unsealed(self, database: str, key: bytes, stored: bytes) -> bytes:
+        return stored if self._seal is None else self._seal.open(database, key, stored)
+
+    def _sealed(self, database: str, key: bytes, record: bytes) -> bytes:
+        return record if self._seal is None else self._seal.close(database, key, record)
 
     # Changing, in a write transaction
 
     def put(self, subject: bytes, template_id: int, stored_as: SubjectId, template: Template) -> None:
         """Store a template's record under this id, in place of a former one."""
         key = record_key(subject, template_id)
-        self._access.txn.put(key, make_record(key, stored_as, template), db=self._access.templates)
+        record = self._sealed("templates", key, make_record(key, stored_as, template))
+        self._access.txn.put(key, record, db=self._access.templates)
 
     def put_crop(self, subject: bytes, template_id: int, crop: FaceCrop) -> None:
         """Store the crop of the template of this id, if it has none."""
         key = record_key(subject, template_id)
-        self._access.txn.put(key, make_crop_record(key, crop), overwrite=False, db=self._access.crops)
+        record = self._sealed("crops", key, make_crop_record(key, crop))
+        self._access.txn.put(key, record, overwrite=False, db=self._access.crops)
 
     def delete(self, subject: bytes, template_id: int) -> None:
         """Delete a template and its crop."""
         for database in (self._access.templates, self._access.crops):
             self._access.txn.delete(record_key(subject, template_id), db=database)
+
+
+def require_key(path: Path, stored: str | None, key: StoreKey | None) -> None:
+    """Raises KeyMismatch unless the store in `path`, sealed with the key of id `stored`, is read with that very key."""
+    if stored == (None if key is None else key.key_id):
+        return
+    if key is None:
+        raise KeyMismatch(
+            f"The gallery in {path} is sealed with the key of id {stored}: set [gallery] encryption_key_file to the "
+            "file that holds it. Without that key nobody can read it."
+        )
+    if stored is None:
+        raise KeyMismatch(
+            f"The gallery in {path} is not sealed, and [gallery] encryption_key_file is set: seal it first "
+            f"(face-server rekey --to {key.path}), or unset the option."
+        )
+    raise KeyMismatch(
+        f"The gallery in {path} is sealed with the key of id {stored}, and {key.path} holds the key of id "
+        f"{key.key_id}: set [gallery] encryption_key_file to the file that holds the former."
+    )
 
 
 class Snapshot:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -36,8 +36,10 @@ _COPY_BATCH = 1000
 
 _Result = TypeVar("_Result")
 
-#: Of a record (name of its database, key, bytes): the bytes to write in its place.
-Rewrite = Callable[[str, bytes, bytes], bytes]
+#: Key and record.
+Pair = tuple[bytes, bytes]
+#: From the name of a database and what is in it, in the order of keys, what a copy gets, in the order of keys.
+Rewrite = Callable[[str, Iterable[Pair]], Iterable[Pair]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +290,9 @@ class SharedEnvironment:
             raise StoreLocked(f"The gallery in {self._path} was opened by a daemon while it was read: try again.")
 
 
-def as_it_is(database: str, key: bytes, record: bytes) -> bytes:
+def as_it_is(database: str, pairs: Iterable[Pair]) -> Iterable[Pair]:
     """The Rewrite that changes nothing."""
-    return record
+    return pairs
 
 
 def write_copy(path: Path, access: Access, rewrite: Rewrite = as_it_is) -> None:
@@ -308,8 +310,7 @@ def write_copy(path: Path, access: Access, rewrite: Rewrite = as_it_is) -> None:
     ):
         for name, database in named.items():
             fresh = copy.open_db(name.encode("ascii"))
-            records = access.txn.cursor(database) if database is not None else ()
-            pairs = ((key, rewrite(name, key, record)) for key, record in records)
+            pairs = iter(rewrite(name, access.txn.cursor(database) if database is not None else ()))
             while batch := list(islice(pairs, _COPY_BATCH)):
                 with copy.begin(write=True) as txn, txn.cursor(fresh) as end:
                     end.putmulti(batch, append=True)

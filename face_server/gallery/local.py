@@ -33,6 +33,7 @@ from face_server.gallery.results import (
 )
 from face_server.gallery.rows import Enrolled, Rows, View, centroid
 from face_server.gallery.rules import require_unit
+from face_server.gallery.sealing import StoreKey
 from face_server.gallery.store import TemplateStore
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
@@ -45,7 +46,7 @@ class GalleryOptions:
     store_path, index_path: directories. fingerprint, dimension: of the running pipeline. trees, neighbours, search_k:
     Annoy's; its default search_k (trees * neighbours) misses most people, 20000 hardly any. overlay_max: subjects newer
     than the index, and gone or changed since, at which it is built anew. max_map_bytes: the size the store may reach.
-    background: build by itself, in a thread; without it only `rebuild` does.
+    background: build by itself, in a thread; without it only `rebuild` does. key: that seals the store.
     """
 
     store_path: Path
@@ -59,12 +60,13 @@ class GalleryOptions:
     search_k: int
     overlay_max: int
     background: bool = True
+    key: StoreKey | None = None
 
 
 class LocalGallery:
     """A Gallery in two directories, held by one process.
 
-    Raises StoreLocked, StoreDamaged and ModelMismatch as TemplateStore does.
+    Raises StoreLocked, StoreDamaged, ModelMismatch and KeyMismatch as TemplateStore does.
     """
 
     def __init__(self, options: GalleryOptions, observer: Observer = NOBODY) -> None:
@@ -80,6 +82,7 @@ class LocalGallery:
             dimension=options.dimension,
             max_templates_per_subject=options.max_templates_per_subject,
             max_map_bytes=options.max_map_bytes,
+            key=options.key,
         )
         try:
             with self._store.snapshot() as stored:

@@ -12,19 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from face_server.gallery.contents import Contents, Snapshot
+from face_server.gallery.contents import Contents, Snapshot, require_key
 from face_server.gallery.environment import SharedEnvironment, write_copy
+from face_server.gallery.sealing import StoreKey
 
 
 class StoreReader:
     """The store in a directory, only read. A context manager; one snapshot or copy at a time.
 
+    key_id: of the key that it is sealed with, None where it is not. A copy of a sealed store needs no `key` and is as
+    sealed; a snapshot does (KeyMismatch).
+
     Raises StoreDamaged for what is no store, or one of another schema; StoreLocked where a holder came in between. Not
     for the process that holds the store (StoreDamaged): that one has TemplateStore.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: StoreKey | None = None) -> None:
+        self._path, self._key = path, key
         self._environment = SharedEnvironment(path)
         try:
             with self._environment.read() as access:
@@ -56,10 +60,12 @@ class StoreReader:
     def snapshot(self) -> Iterator[Snapshot]:
         """All templates and crops at this moment; pages that were freed since stay taken while it is open.
 
-        Raises StoreLocked at its end where what was read may be no one moment.
+        Raises KeyMismatch, and StoreLocked at its end where what was read may be no one moment.
         """
+        require_key(self._path, self.key_id, self._key)
+        seal = None if self._key is None else self._key.seal(self.schema, self.fingerprint)
         with self._environment.read() as access:
-            yield Snapshot(Contents(access, self._path, self.dimension))
+            yield Snapshot(Contents(access, self._path, self.dimension, seal))
 
     def copy_to(self, fd: int) -> None:
         """Write the store of this moment as a data file of its own, with nothing of what was removed, and durably.

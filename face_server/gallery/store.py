@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
 
 from face_server.errors import MigrationError, ModelMismatch, StoreDamaged, UnknownSubject
-from face_server.gallery.contents import SCHEMA, Contents, Snapshot
+from face_server.gallery.contents import PLAIN_SCHEMA, SEALED_SCHEMA, Contents, Snapshot, require_key
 from face_server.gallery.directory import DirectoryLock, make_private
-from face_server.gallery.environment import Access, Environment, as_it_is
+from face_server.gallery.environment import Access, Environment, Pair, as_it_is
 from face_server.gallery.record import Record
 from face_server.gallery.results import Added, Enrolment, Removal, StoreUsage, SubjectDetail, SubjectPage
 from face_server.gallery.rules import read_cursor, require_own, require_room, write_cursor
+from face_server.gallery.sealing import Seal, StoreKey
 from face_server.types import SubjectId, Template, subject_key
 
 #: One part in this many of max_map_bytes is kept from enrolments: LMDB copies pages to delete, and a full store must
@@ -38,6 +39,9 @@ class TemplateStore:
 
     `copy_of` is the store_id of the store that this one is made a copy of. Raises MigrationError when it holds
     templates and is no such copy, or was changed since in its own right: copying would lose who is enrolled only here.
+
+    `key` seals it. A store in which nothing was ever sealed takes a key on while it holds no templates; else raises
+    KeyMismatch for another key than it is sealed with, or for none.
     """
 
     def __init__(
@@ -49,10 +53,13 @@ class TemplateStore:
         max_templates_per_subject: int,
         max_map_bytes: int,
         copy_of: str | None = None,
+        key: StoreKey | None = None,
     ) -> None:
         self._path, self._fingerprint, self._dimension, self._copy_of = path, fingerprint, dimension, copy_of
         self._most, self._max_map_bytes = max_templates_per_subject, max_map_bytes
         self._enrol_map_bytes = max_map_bytes - max_map_bytes // _REMOVAL_SHARE
+        self._key = key
+        self._seal: Seal | None = None
         self._environment: Environment | None = None
         try:
             make_private(path, "data.mdb", "process.lock")
@@ -61,7 +68,10 @@ class TemplateStore:
             raise StoreDamaged(f"The gallery directory {path} cannot be used: {error.strerror}.") from error
         try:
             self._environment = Environment(path, start_bytes=self._enrol_map_bytes, max_bytes=max_map_bytes)
-            self._store_id = self._write(self._settle_meta, max_map_bytes)
+            self._store_id, must_be_sealed = self._write(self._settle_meta, max_map_bytes)
+            if must_be_sealed:
+                self.rekey(key)
+            self._seal = self._seal_of(key)
         except BaseException:
             self.close()
             raise
@@ -101,6 +111,26 @@ class TemplateStore:
         both files. Raises StorageFull with all as it was, StoreDamaged.
         """
         return self._held.compact(as_it_is)
+
+    def rekey(self, key: StoreKey | None, told: Callable[[], object] = lambda: None) -> None:
+        """Seal every record with another key, or with none, in a fresh file, as `compact`: all at once or not at all.
+
+        told: called after each template. For one that nobody else uses meanwhile. Raises StorageFull, StoreDamaged.
+        """
+        former, seal = self._seal, self._seal_of(key)
+
+        def rewrite(database: str, pairs: Iterable[Pair]) -> Iterator[Pair]:
+            if database == "meta":
+                yield from _meta_with_key(dict(pairs), key)
+                return
+            for name, stored in pairs:
+                record = stored if former is None else former.open(database, name, stored)
+                yield name, record if seal is None else seal.close(database, name, record)
+                if database == "templates":
+                    told()
+
+        self._held.compact(rewrite)
+        self._key, self._seal = key, seal
 
     def enrol(self, subject: SubjectId, templates: Sequence[Template], *, replace: bool = False) -> Enrolment:
         """Store templates of one subject in one durable transaction; with `replace` they take the place of its others.
@@ -173,20 +203,27 @@ class TemplateStore:
         return self._write(in_its_own_right if self._copy_of is None else change, map_limit)
 
     def _contents(self, access: Access) -> Contents:
-        return Contents(access, self._path, self._dimension)
+        return Contents(access, self._path, self._dimension, self._seal)
+
+    def _seal_of(self, key: StoreKey | None) -> Seal | None:
+        return None if key is None else key.seal(SEALED_SCHEMA, self._fingerprint)
 
     # Opening
 
-    def _settle_meta(self, contents: Contents) -> str:
-        """Make or check what the meta database says; the store's id."""
+    def _settle_meta(self, contents: Contents) -> tuple[str, bool]:
+        """Make or check what the meta database says; the store's id, and whether it is empty and to take on a key."""
         if contents.is_new():
-            contents.put_meta(schema=SCHEMA, store_id=uuid.uuid4().hex, last_id="0")
+            contents.put_meta(schema=PLAIN_SCHEMA, store_id=uuid.uuid4().hex, last_id="0")
         contents.require_schema()
-        if not contents.template_count():
+        key_id, empty = contents.find_meta("key_id"), not contents.template_count()
+        if empty:
             contents.put_meta(fingerprint=self._fingerprint, dimension=str(self._dimension))
+        must_be_sealed = empty and key_id is None and self._key is not None
+        if not must_be_sealed:
+            require_key(self._path, key_id, self._key)
         self._require_own_model(contents)
         self._require_copy(contents)
-        return contents.meta("store_id")
+        return contents.meta("store_id"), must_be_sealed
 
     def _require_own_model(self, contents: Contents) -> None:
         stored = contents.meta("fingerprint"), contents.meta("dimension")
@@ -256,3 +293,11 @@ class TemplateStore:
         for record in records:
             contents.delete(key, record.template_id)
         return tuple(record.template_id for record in records)
+
+
+def _meta_with_key(meta: dict[bytes, bytes], key: StoreKey | None) -> list[Pair]:
+    meta.pop(b"key_id", None)
+    meta[b"schema"] = (PLAIN_SCHEMA if key is None else SEALED_SCHEMA).encode("ascii")
+    if key is not None:
+        meta[b"key_id"] = key.key_id.encode("ascii")
+    return sorted(meta.items())
