@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("photo", type=Path)
     compare.add_argument("other", type=Path)
 
-    remove = command("remove", "forget subjects and all their templates", _remove)
+    remove = command("remove", "remove subjects and all their templates", _remove)
     remove.add_argument("subject", type=_utf8, nargs="+")
 
     subjects = command("subjects", "list the enrolled subjects, or the templates of one", _subjects)

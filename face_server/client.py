@@ -30,6 +30,7 @@ from face_server.wire.replies import (
     CompareReply,
     DetectReply,
     EnrolReply,
+    ForgetReply,
     IdentifyReply,
     PingReply,
     R,
@@ -47,6 +48,7 @@ from face_server.wire.requests import (
     Detect,
     Enrol,
     Envelope,
+    Forget,
     Identify,
     Ping,
     Rebuild,
@@ -145,6 +147,10 @@ class Client:
     def remove_all(self, subjects: Sequence[SubjectId]) -> RemoveReply:
         """Forget several subjects; the reply tells the unknown ones. Operator."""
         return self._ask(Remove(tuple(subjects), listed=True), RemoveReply)
+
+    def forget(self, subjects: Sequence[SubjectId]) -> ForgetReply:
+        """Remove subjects, and wait until none of their bytes are in the gallery's files. Operator."""
+        return self._ask(Forget(tuple(subjects)), ForgetReply)
 
     def subjects(self, *, limit: int = MAX_PAGE, cursor: str | None = None) -> SubjectsReply:
         """One page of the enrolled subjects. Operator."""

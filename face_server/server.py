@@ -37,9 +37,10 @@ from face_server.wire.legacy import (
     parse_legacy_request,
 )
 from face_server.wire.messages import encode_error, encode_reply, parse_request
-from face_server.wire.replies import LoadStatus, PingReply, RebuildReply, Reply, StatusReply
+from face_server.wire.replies import ForgetReply, LoadStatus, PingReply, RebuildReply, Reply, StatusReply
 from face_server.wire.requests import (
     Envelope,
+    Forget,
     Level,
     Limits,
     Ping,
@@ -61,12 +62,13 @@ SECOND_SIGNAL_S = 1.0
 
 
 class Handler(Protocol):
-    """What the server serves. `handle` and `handle_legacy` run in the worker thread, `rebuild` in one of its own,
-    `status` in the event loop, so it must be quick. All raise WireError for what they refuse."""
+    """What the server serves. `handle` and `handle_legacy` run in the worker thread, `rebuild` and `forget` in one of
+    their own, `status` in the event loop, so it must be quick. All raise WireError for what they refuse."""
 
     def handle(self, request: Request, level: Level) -> Reply: ...
     def handle_legacy(self, request: LegacyRequest) -> LegacyReply: ...
     def rebuild(self) -> RebuildReply: ...
+    def forget(self, request: Forget) -> ForgetReply: ...
     def status(self, *, queue: int, connections: int, requests: int) -> StatusReply: ...
 
 
@@ -306,6 +308,8 @@ class FaceServer:
                 return self.status()
             case Rebuild():
                 return await asyncio.wrap_future(run_aside(self._handler.rebuild))
+            case Forget():
+                return await asyncio.wrap_future(run_aside(lambda: self._handler.forget(request)))
         return await asyncio.wrap_future(self._worker.submit(lambda: self._handler.handle(request, level)))
 
 

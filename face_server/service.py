@@ -46,11 +46,13 @@ from face_server.wire.replies import (
     DetectReply,
     EnrolledImage,
     EnrolReply,
+    ForgetReply,
     IdentifyReply,
     RebuildReply,
     RefusedImage,
     RemoveReply,
     Reply,
+    RewrittenFile,
     StatusReply,
     SubjectReply,
     SubjectsReply,
@@ -62,6 +64,7 @@ from face_server.wire.requests import (
     Compare,
     Detect,
     Enrol,
+    Forget,
     Identify,
     Level,
     Remove,
@@ -146,6 +149,13 @@ class Service:
         """Build the index anew; takes its time and is called from a thread of its own."""
         result = self._gallery.rebuild()
         return RebuildReply(result.subjects, result.seconds)
+
+    def forget(self, request: Forget) -> ForgetReply:
+        """Remove subjects down to their bytes; takes its time and is called from a thread of its own."""
+        done = self._gallery.forget(request.ids)
+        files = tuple(RewrittenFile(str(one.path), one.former_bytes, one.bytes) for one in done.files)
+        gone = done.removal
+        return ForgetReply(gone.removed, gone.unknown, len(gone.template_ids), gone.crops, files)
 
     def status(self, *, queue: int, connections: int, requests: int) -> StatusReply:
         """How things are; quick, from any thread."""

@@ -24,8 +24,16 @@ from face_server.server import FaceServer
 from face_server.types import BoundingBox, DetectedFace
 from face_server.wire.framing import FrameDecoder, encode_frame
 from face_server.wire.legacy import LegacyAddIndexReply, LegacyReply, LegacyRequest
-from face_server.wire.replies import DetectReply, IndexStatus, RebuildReply, Reply, StatusReply, SubjectReply
-from face_server.wire.requests import Detect, Level, Request
+from face_server.wire.replies import (
+    DetectReply,
+    ForgetReply,
+    IndexStatus,
+    RebuildReply,
+    Reply,
+    StatusReply,
+    SubjectReply,
+)
+from face_server.wire.requests import Detect, Forget, Level, Request
 
 WEB, OPERATOR = "w" * 64, "o" * 64
 
@@ -65,6 +73,9 @@ class StubHandler:
 
     def rebuild(self) -> RebuildReply:
         return RebuildReply(1, 0.5)
+
+    def forget(self, request: Forget) -> ForgetReply:
+        return ForgetReply((), request.ids, 0, 0, ())
 
     def status(self, *, queue: int, connections: int, requests: int) -> StatusReply:
         index = IndexStatus("absent", 0, 0, 0)

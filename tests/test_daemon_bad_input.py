@@ -184,6 +184,7 @@ def test_the_web_token_may_not_do_the_operators_work(daemon: Daemon, somebody: b
             {"cmd": "subjects"},
             {"cmd": "subject", "id": "somebody"},
             {"cmd": "rebuild"},
+            {"cmd": "forget", "ids": ["somebody"]},
             {"cmd": "remove", "ids": ["somebody"]},
         ):
             peer.send(request(daemon, None, "web", **keys))

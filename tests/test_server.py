@@ -170,9 +170,9 @@ def test_without_the_right_token_nothing_reaches_the_handler_and_the_words_are_t
         answers = [peer.ask(b"x", token, cmd="detect", image_bytes=[1], seq=0) for token in wrong]
         assert {error_of(answer) for answer in answers} == {("unauthorised", "web")}
         assert len({json.dumps(answer) for answer in answers}) == 1
-        for command in ("ping", "status", "rebuild", "subjects"):
+        for command in ("ping", "status", "rebuild", "forget", "subjects"):
             assert error_of(peer.ask(token=None, cmd=command))[0] == "unauthorised"
-        for command in ("status", "rebuild", "subjects"):
+        for command in ("status", "rebuild", "forget", "subjects"):
             assert error_of(peer.ask(token=WEB, cmd=command))[0] == "unauthorised"
         assert error_of(peer.ask(token=WEB, cmd="remove", ids=["a"]))[0] == "unauthorised"
         assert error_of(peer.ask(b"x", WEB, cmd="enrol", id="a", force=True, image_bytes=[1]))[0] == "unauthorised"

@@ -6,9 +6,11 @@ from face_server.gallery.local import GalleryOptions, LocalGallery
 from face_server.gallery.results import (
     Added,
     Enrolment,
+    Forgetting,
     IndexStatus,
     RebuildResult,
     Removal,
+    RewrittenFile,
     StoredTemplate,
     SubjectDetail,
     SubjectEntry,
@@ -19,6 +21,7 @@ from face_server.gallery.store import TemplateStore
 __all__ = [
     "Added",
     "Enrolment",
+    "Forgetting",
     "Gallery",
     "GalleryOptions",
     "IndexStatus",
@@ -26,6 +29,7 @@ __all__ = [
     "LocalGallery",
     "RebuildResult",
     "Removal",
+    "RewrittenFile",
     "StoredTemplate",
     "SubjectDetail",
     "SubjectEntry",

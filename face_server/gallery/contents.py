@@ -166,10 +166,11 @@ class Contents:
         record = self._sealed("crops", key, make_crop_record(key, crop))
         self._access.txn.put(key, record, overwrite=False, db=self._access.crops)
 
-    def delete(self, subject: bytes, template_id: int) -> None:
-        """Delete a template and its crop."""
-        for database in (self._access.templates, self._access.crops):
-            self._access.txn.delete(record_key(subject, template_id), db=database)
+    def delete(self, subject: bytes, template_id: int) -> bool:
+        """Delete a template and its crop; whether there was a crop."""
+        key = record_key(subject, template_id)
+        self._access.txn.delete(key, db=self._access.templates)
+        return bool(self._access.txn.delete(key, db=self._access.crops))
 
 
 def require_key(path: Path, stored: str | None, key: StoreKey | None) -> None:

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 
 from face_server.gallery.results import (
     Enrolment,
+    Forgetting,
     IndexStatus,
     RebuildResult,
     Removal,
@@ -45,6 +46,14 @@ class Gallery(Protocol):
         """Remove subjects, all or, on an error, none; durable, and never found again, on return.
 
         Raises StorageFull, ValueError.
+        """
+
+    def forget(self, subjects: Sequence[SubjectId]) -> Forgetting:
+        """Remove subjects, and every byte of them, and of all who were removed before, from the gallery's files.
+
+        Searches and changes go on meanwhile, changes not while the store is written afresh. After an error or a crash
+        nobody is enrolled who was to be removed; asked again, it finishes. Raises StorageFull, ShuttingDown,
+        IndexUnusable, ValueError.
         """
 
     def identify(self, probe: FloatArray, limit: int) -> tuple[Candidate, ...]:

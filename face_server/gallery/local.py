@@ -24,9 +24,11 @@ from face_server.gallery.index import BuildAbandoned, IndexUnusable, VectorIndex
 from face_server.gallery.rebuilding import Rebuilder
 from face_server.gallery.results import (
     Enrolment,
+    Forgetting,
     IndexStatus,
     RebuildResult,
     Removal,
+    RewrittenFile,
     StoreUsage,
     SubjectDetail,
     SubjectPage,
@@ -142,6 +144,29 @@ class LocalGallery:
                 self._rows.remove(done.removed)
         self.rebuild_if_needed()
         return done
+
+    def forget(self, subjects: Sequence[SubjectId]) -> Forgetting:
+        """Remove subjects, and every byte of them, and of all who were removed before, from the gallery's files.
+
+        Searches and changes go on meanwhile, changes not while the store is written afresh. After an error or a crash
+        nobody is enrolled who was to be removed; asked again, it finishes. Raises StorageFull, ShuttingDown,
+        IndexUnusable, ValueError.
+        """
+        before = self._files()
+        removal = self.remove(subjects)
+        self._store.compact()
+        self._rebuilder.run_anew()
+        after = self._files()
+        changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+        sizes = ((path, before.get(path, (0, None))[1], after.get(path, (0, None))[1]) for path in changed)
+        return Forgetting(removal, tuple(RewrittenFile(*one) for one in sizes))
+
+    def _files(self) -> dict[Path, tuple[int, int]]:
+        """Of each file that vectors, crops or ids lie in: its inode, and the bytes that it takes on the disk."""
+        index = self._options.index_path
+        paths = [self._options.store_path / "data.mdb", *(index.iterdir() if index.is_dir() else ())]
+        found = {path: path.stat() for path in paths if path.is_file()}
+        return {path: (one.st_ino, min(one.st_size, 512 * one.st_blocks)) for path, one in found.items()}
 
     def _stored_vectors(self, subject: SubjectId) -> list[FloatArray]:
         try:

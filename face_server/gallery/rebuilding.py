@@ -43,6 +43,13 @@ class Rebuilder:
             self._carry_out(running)
         return running.result()
 
+    def run_anew(self) -> RebuildResult:
+        """As `run`, of a build that begins after this call: one that runs already is waited for first."""
+        running = self._running
+        if running is not None:
+            wait([running])
+        return self.run()
+
     def start(self) -> None:
         """Build in a thread, unless one runs, one failed lately, or the end is near."""
         if self._stop.is_set() or time.monotonic() < self._retry_at_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from face_server.types import SubjectId, Template
@@ -31,11 +32,29 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """`removed` subjects in their stored type, `unknown` ids as asked, and the ids of the templates that went."""
+    """`removed` subjects in their stored type, `unknown` ids as asked, and what went: template ids, number of crops."""
 
     removed: tuple[SubjectId, ...]
     unknown: tuple[SubjectId, ...]
     template_ids: tuple[int, ...]
+    crops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenFile:
+    """A file of the gallery and its size; former_bytes: of the one in whose place it is. None where there is none."""
+
+    path: Path
+    former_bytes: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What was removed, and the files that have been written afresh since, without it."""
+
+    removal: Removal
+    files: tuple[RewrittenFile, ...]
 
 
 @dataclass(frozen=True, slots=True)

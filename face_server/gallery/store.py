@@ -280,14 +280,16 @@ class TemplateStore:
         removed: list[SubjectId] = []
         unknown: list[SubjectId] = []
         template_ids: list[int] = []
+        crops = 0
         for key, asked in wanted.items():
             records = contents.records(key)
             if records:
                 removed.append(records[0].subject)
-                template_ids += self._delete(contents, key, records)
+                template_ids += [record.template_id for record in records]
+                crops += sum(contents.delete(key, record.template_id) for record in records)
             else:
                 unknown.append(asked)
-        return Removal(tuple(removed), tuple(unknown), tuple(template_ids))
+        return Removal(tuple(removed), tuple(unknown), tuple(template_ids), crops)
 
     def _delete(self, contents: Contents, key: bytes, records: Sequence[Record]) -> tuple[int, ...]:
         for record in records:

@@ -36,6 +36,10 @@ def add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument("--force", action="store_true", help="also where somebody is enrolled; keeps that beside it")
 
+    forget = command("forget", "remove subjects down to their bytes, and say which backups still hold them", _forget)
+    forget.add_argument("subject", nargs="+")
+    forget.add_argument("--offline", action="store_true", help="without the daemon, which must not run")
+
 
 def _tell(options: argparse.Namespace, done: _Told, ok: bool = True) -> None:
     if options.json:
@@ -57,3 +61,12 @@ def _restore(options: argparse.Namespace, config: Config) -> int:
 
     _tell(options, restore(config, options.file, options.force))
     return 0
+
+
+def _forget(options: argparse.Namespace, config: Config) -> int:
+    """2 also when an id was unknown, as `remove` has it: it may have been misspelt."""
+    from face_server.upkeep.forgetting import forget
+
+    receipt = forget(config, options.subject, options.offline)
+    _tell(options, receipt, receipt.whole)
+    return 0 if receipt.whole else 2

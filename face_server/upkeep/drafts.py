@@ -11,6 +11,7 @@ from pathlib import Path
 
 from face_server.errors import UpkeepError
 from face_server.gallery.directory import sync
+from face_server.terminal import bytes_told
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def drafting(path: Path, force: bool) -> Iterator[Path]:
     """
     require_free(path, force)
     try:
-        with _directory(path.with_name(f"{path.name}.draft")) as directory:
+        with private_directory(path.with_name(f"{path.name}.draft")) as directory:
             yield directory
             draft = directory / path.name
             draft.chmod(0o600)
@@ -31,7 +32,9 @@ def drafting(path: Path, force: bool) -> Iterator[Path]:
             draft.replace(path)
             sync(path.parent)
     except OSError as error:
-        raise UpkeepError(f"{path} cannot be written: {error.strerror}. Nothing is left of it.") from error
+        raise UpkeepError(
+            f"{path} cannot be written: {error.strerror or error}. Nothing is left of it; {_free(path.parent)}."
+        ) from error
 
 
 def require_free(path: Path, force: bool) -> None:
@@ -43,7 +46,11 @@ def require_free(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def _directory(path: Path) -> Iterator[Path]:
+def private_directory(path: Path) -> Iterator[Path]:
+    """An empty directory for this process alone, deleted at the end; what an earlier process died over goes first.
+
+    Raises UpkeepError while another process has it, OSError.
+    """
     path.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -58,6 +65,14 @@ def _directory(path: Path) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(fd)
+
+
+def _free(path: Path) -> str:
+    """What LMDB calls an input/output error is mostly a full disk."""
+    try:
+        return f"{bytes_told(shutil.disk_usage(path).free)} are free on that disk"
+    except OSError:
+        return "is there such a directory?"
 
 
 def _empty(path: Path) -> None:

@@ -43,7 +43,6 @@ class Examination:
     """What a store holds. sequence: the highest template id given out.
 
     damaged: the records that cannot be read, at most MOST_NAMED of `damaged_count`. orphans: crops without a template.
-    held: of the subjects that were asked for, those that are in it.
     """
 
     store_id: str
@@ -58,25 +57,34 @@ class Examination:
     orphans: int
     damaged_count: int
     damaged: tuple[DamagedRecord, ...]
-    held: tuple[str, ...]
 
 
-def examine(store: Path, subjects: Sequence[SubjectId] = ()) -> Examination:
+def examine(store: Path) -> Examination:
     """Every record, read in a process of its own. Raises StoreDamaged where the whole cannot be read."""
-    command = [sys.executable, "-m", __name__, str(store)]
+    told = _asked(store, "records")
+    damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
+    return Examination(**told, damaged=damaged)
+
+
+def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = ()) -> dict[str, Any]:
+    command = [sys.executable, "-m", __name__, str(store), what]
     asked = json.dumps([str(subject_key(subject), "utf-8") for subject in subjects])
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         raise StoreDamaged(f"Reading the gallery in {store} ended in {name}: its data file is damaged.")
     try:
-        told = json.loads(done.stdout)
+        told: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise StoreDamaged(f"The gallery in {store} cannot be read: {done.stderr.strip()[-500:]}") from None
     if "damage" in told:
         raise StoreDamaged(told["damage"])
-    damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
-    return Examination(**told | {"damaged": damaged, "held": tuple(told["held"])})
+    return told
+
+
+def whom_holds(store: Path, subjects: Sequence[SubjectId]) -> tuple[str, ...]:
+    """Which of these subjects are in a store; only its keys are read, in a process of its own. Raises StoreDamaged."""
+    return tuple(_asked(store, "keys", subjects)["held"])
 
 
 class _Count:
@@ -106,9 +114,17 @@ class _Count:
             yield key
 
 
-def examination(store: Path, subjects: Iterable[str]) -> Examination:
+def holders(store: Path, subjects: Iterable[str]) -> list[str]:
+    """As `whom_holds`, in this process, which a damaged file may end."""
+    wanted = {subject.encode("utf-8"): subject for subject in subjects}
+    with closing(SharedEnvironment(store)) as environment, environment.read() as access:
+        found = {split_key(key)[0] for key in access.txn.cursor(access.templates).iternext(values=False)}
+    return [wanted[name] for name in sorted(found & wanted.keys())]
+
+
+def examination(store: Path) -> Examination:
     """As `examine`, in this process, which a damaged file may end."""
-    found, asked = _Count(), set(subjects)
+    found = _Count()
     with closing(SharedEnvironment(store)) as environment, environment.read() as access:
         contents = Contents(access, store)
         contents.require_schema()
@@ -136,15 +152,15 @@ def examination(store: Path, subjects: Iterable[str]) -> Examination:
             sum(key not in keys for key in crop_keys),
             found.damaged_count,
             tuple(found.damaged),
-            tuple(sorted(asked.intersection(name.decode("utf-8", "replace") for name in names))),
         )
 
 
 def main(arguments: list[str]) -> None:
-    """Print what `examination` finds as one JSON object; standard input names the subjects asked for."""
-    (store,) = arguments
+    """Print what `examination` finds, or `holders` of the subjects that standard input names, as one JSON object."""
+    store, what = arguments
     try:
-        told = asdict(examination(Path(store), json.load(sys.stdin)))
+        asked = json.load(sys.stdin)
+        told = asdict(examination(Path(store))) if what == "records" else {"held": holders(Path(store), asked)}
     except FaceLoginError as error:
         told = {"damage": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever a damaged file brings is an answer

@@ -7,7 +7,6 @@ hold others under the same ids.
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,10 @@ from face_server.gallery.mending import put_in_place, renew_store_id
 from face_server.terminal import counted
 from face_server.upkeep import archive
 from face_server.upkeep.archive import BackupManifest
+from face_server.upkeep.drafts import private_directory
 from face_server.upkeep.examining import Examination, examine
 
+#: In the store's own directory, and so on its disk.
 _STAGE = "restoring"
 
 
@@ -90,7 +91,7 @@ def restore(config: Config, path: Path, force: bool = False) -> Restoration:
                 "directory beside it, give --force."
             )
         former = _former(store) if holds else None
-        with _Stage(store / _STAGE) as stage:
+        with private_directory(store / _STAGE) as stage:
             manifest = _staged(config, path, stage)
             put_in_place(store, stage / "data.mdb", former)
     except OSError as error:
@@ -128,21 +129,6 @@ def _former(store: Path) -> Path:
     stem = f"{store.name}.before-{time.strftime('%Y%m%dT%H%M%S')}"
     names = (stem if not number else f"{stem}-{number}" for number in range(1000))
     return next(store.with_name(name) for name in names if not store.with_name(name).exists())
-
-
-class _Stage:
-    """A directory in the store's own, and so on its disk; what an earlier run died over is cleared away first."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Path:
-        shutil.rmtree(self._path, ignore_errors=True)
-        self._path.mkdir(mode=0o700)
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
 
 
 def _staged(config: Config, path: Path, stage: Path) -> BackupManifest:

@@ -27,6 +27,7 @@ from face_server.wire.requests import (
     Detect,
     Enrol,
     Envelope,
+    Forget,
     Identify,
     Level,
     Limits,
@@ -176,6 +177,7 @@ _READERS: dict[type[Request], Callable[[_Source], Request]] = {
     ),
     Verify: lambda source: Verify(source.fields.subject_id(), source.images(1)),
     Remove: lambda source: source.removal(),
+    Forget: lambda source: Forget(source.fields.subject_ids()),
     Compare: lambda source: Compare(source.images(2, 2)),
     Status: lambda source: Status(),
     Subjects: lambda source: Subjects(
@@ -193,7 +195,7 @@ def _arguments(request: Request) -> JsonObject:
             return {"id": subject} | ({"force": True} if force else {}) | ({"replace": True} if replace else {})
         case Verify(id=subject) | Subject(id=subject):
             return {"id": subject}
-        case Remove(ids=ids, listed=True):
+        case Remove(ids=ids, listed=True) | Forget(ids=ids):
             return {"ids": list(ids)}
         case Remove(ids=ids):
             return {"id": ids[0]}

@@ -178,6 +178,29 @@ class RemoveReply:
 
 
 @dataclass(frozen=True, slots=True)
+class RewrittenFile:
+    """A file of the gallery, by its path on the daemon's machine: its size, and that of the one it took the place of.
+
+    `bytes` is None of one that is not there any more.
+    """
+
+    path: str
+    former_bytes: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReply:
+    """`removed` and `unknown` as of `remove`; `templates` and `crops` removed; `files` that were written anew."""
+
+    removed: tuple[SubjectId, ...]
+    unknown: tuple[SubjectId, ...]
+    templates: int
+    crops: int
+    files: tuple[RewrittenFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompareReply:
     match: bool
     score: float
@@ -233,6 +256,7 @@ Reply: TypeAlias = (
     | IdentifyReply
     | VerifyReply
     | RemoveReply
+    | ForgetReply
     | CompareReply
     | SubjectsReply
     | SubjectReply

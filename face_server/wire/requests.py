@@ -110,6 +110,16 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove subjects, and see to it that none of their bytes stay in the gallery's files. Unknown ones are told."""
+
+    cmd: ClassVar[str] = "forget"
+    level: ClassVar[Level] = Level.OPERATOR
+    keys: ClassVar[tuple[str, ...]] = ("ids",)
+    ids: tuple[SubjectId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
     """Do two images show one person?"""
 
@@ -159,12 +169,12 @@ class Rebuild:
 
 
 Request: TypeAlias = (
-    Ping | Detect | Enrol | Identify | Verify | Remove | Compare | Status | Subjects | Subject | Rebuild
+    Ping | Detect | Enrol | Identify | Verify | Remove | Forget | Compare | Status | Subjects | Subject | Rebuild
 )
 
 COMMANDS: dict[str, type[Request]] = {
     kind.cmd: kind
-    for kind in (Ping, Detect, Enrol, Identify, Verify, Remove, Compare, Status, Subjects, Subject, Rebuild)
+    for kind in (Ping, Detect, Enrol, Identify, Verify, Remove, Forget, Compare, Status, Subjects, Subject, Rebuild)
 }
 
 

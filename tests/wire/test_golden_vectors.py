@@ -61,6 +61,7 @@ EXPECTED_REQUESTS = {
     "verify with the same id escaped": Envelope(True, None, req.Verify("Zoë 漢😀", (JPEG,))),
     "remove one": Envelope(5, None, req.Remove(("anna",))),
     "remove a list": Envelope(5, None, req.Remove(("anna", 42, 2**53 - 1), listed=True)),
+    "forget": Envelope(7, None, req.Forget(("anna", 42))),
     "compare two images": Envelope(6, None, req.Compare((JPEG, PNG))),
     "subjects, first page": Envelope(8, None, req.Subjects()),
     "subjects, next page": Envelope(8, None, req.Subjects(1000, "YW5uYQ")),
@@ -112,6 +113,9 @@ EXPECTED_REPLIES = {
     "verify as the operator is told": rep.VerifyReply(False, 42, -0.125, 0.625, 1),
     "remove one": rep.RemoveReply(("anna",), (), 3),
     "remove a list with an unknown subject": rep.RemoveReply(("anna", 42), (2**53 - 1,), 4),
+    "forget": rep.ForgetReply(
+        ("anna",), (42,), 3, 2, (rep.RewrittenFile("data.mdb", 8192, 4096), rep.RewrittenFile("ids", None, 24))
+    ),
     "compare": rep.CompareReply(True, 0.75, 0.707107, 0.625, (FACE, FACE_2)),
     "subjects with more to come": rep.SubjectsReply(
         (rep.SubjectSummary(42, 1), rep.SubjectSummary("anna", 3)), next="YW5uYQ"

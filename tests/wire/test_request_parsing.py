@@ -20,6 +20,7 @@ from face_server.wire.requests import (
     Compare,
     Detect,
     Enrol,
+    Forget,
     Identify,
     Ping,
     Rebuild,
@@ -277,6 +278,7 @@ LEVELS = [
     (Subjects(), Level.OPERATOR),
     (Subject(1), Level.OPERATOR),
     (Rebuild(), Level.OPERATOR),
+    (Forget((1,)), Level.OPERATOR),
 ]
 
 
@@ -304,6 +306,7 @@ REQUESTS = st.one_of(
     st.builds(Identify, st.tuples(IMAGE), st.integers(1, 100)),
     st.builds(Verify, IDS, st.tuples(IMAGE)),
     st.builds(Remove, st.tuples(IDS)),
+    st.builds(Forget, st.lists(IDS, min_size=1, max_size=20, unique_by=str).map(tuple)),
     st.builds(Remove, st.lists(IDS, min_size=1, max_size=20, unique_by=str).map(tuple), listed=st.just(True)),
     st.builds(Compare, st.tuples(IMAGE, IMAGE)),
     st.builds(Subjects, st.integers(1, 1000), st.none() | st.text("abc=", min_size=1, max_size=256)),
