@@ -20,6 +20,7 @@ from face_server.observing import NOBODY, Observer
 
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
+    from face_server.gallery.sealing import StoreKey
     from face_server.service import Service
     from face_server.vision.alignment import Aligner
     from face_server.vision.centring import Centre
@@ -109,7 +110,7 @@ def embedding_weights(config: Config) -> tuple[Path, str]:
 
 
 def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY) -> Gallery:
-    """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch."""
+    """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch, KeyMismatch, ConfigError."""
     from face_server.gallery.local import GalleryOptions, LocalGallery
 
     return LocalGallery(
@@ -124,9 +125,18 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer:
             overlay_max=config.index.overlay_max,
             max_templates_per_subject=config.gallery.max_templates_per_subject,
             max_map_bytes=config.gallery.max_map_bytes,
+            key=assemble_key(config),
         ),
         observer,
     )
+
+
+def assemble_key(config: Config) -> StoreKey | None:
+    """The key that the gallery is sealed with, if one is configured. Raises ConfigError for a file that is none."""
+    from face_server.gallery.sealing import StoreKey
+
+    path = config.gallery.encryption_key_file
+    return None if path is None else StoreKey.read(path)
 
 
 def assemble_calibration(config: Config, fingerprint: str) -> Calibration | None:

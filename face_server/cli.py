@@ -34,6 +34,7 @@ from face_server.evaluation.commands import add_evaluate
 from face_server.logs import held_back, set_up
 from face_server.types import DetectedFace
 from face_server.upkeep.commands import add_upkeep
+from face_server.upkeep.keys import add_keys
 from face_server.wire.records import dump_record
 from face_server.wire.replies import Reply
 
@@ -170,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     detect.add_argument("--draw", type=Path, metavar="OUT.png", help="draw boxes, landmarks and names into this PNG")
 
     add_upkeep(commands, shared)
+    add_keys(commands, shared)
     add_evaluate(commands, shared)
     return parser
 

@@ -174,6 +174,10 @@ class GalleryConfig:
     keep_crops: bool = _option(
         False, "keep a small photograph of each enrolled face, from which `face-server migrate` serves another network"
     )
+    encryption_key_file: Path | None = _option(
+        None,
+        "key that templates and crops are sealed with on the disk (`face-server keygen`), mode 0600; unset is plain",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder
+from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder, assemble_key
 from face_server.config import Config, DecisionConfig
 from face_server.errors import MigrationError, PersonError, UnknownSubject
 from face_server.models import load_manifest
@@ -131,7 +131,8 @@ def migrate(config: Config, model: str, sha256: str = "", gallery: Path | None =
 
     gallery: directory of the copy, by default the gallery's own name and the model's. Shows progress on a terminal.
     Raises MigrationError for what cannot be done, ModelFileError, ConfigError, StoreLocked while a daemon runs,
-    ModelMismatch, StorageFull, and StoreDamaged, also for a damaged crop. What was committed stays, to go on from.
+    ModelMismatch, KeyMismatch, StorageFull, and StoreDamaged, also for a damaged crop. What was committed stays, to go
+    on from.
     """
     wanted = _wanted(config, model, sha256, gallery)
     aligner, embedder = assemble_aligner(wanted), assemble_embedder(wanted)
@@ -184,6 +185,7 @@ def _opened(config: Config, embedder: Embedder, copy_of: str | None = None) -> T
         max_templates_per_subject=_NO_LIMIT,
         max_map_bytes=config.gallery.max_map_bytes,
         copy_of=copy_of,
+        key=assemble_key(config),
     )
 
 

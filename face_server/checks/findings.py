@@ -12,7 +12,7 @@ from enum import Enum
 
 from face_server.assembly import assemble_client, expected_fingerprint
 from face_server.config import Config
-from face_server.errors import FaceLoginError, StoreDamaged
+from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
 from face_server.gallery.directory import holder_of
 from face_server.gallery.inspecting import Inspection, look
 from face_server.wire.replies import StatusReply
@@ -78,7 +78,8 @@ class Logged(logging.Handler):
 class Examined:
     """daemon: what ours answered, or why it did not (`silence`). holder: who holds the store, in words.
 
-    gallery: what lies on the disk, or why it cannot be read (`damage`); neither where there is none yet.
+    gallery: what lies on the disk, or why it cannot be read (`damage`), or not with the configured key (`locked_out`,
+    which says what to do); none of them where there is no gallery yet.
     fingerprint: of the templates to be made, or why there are none to be made (`misfit`: its weights, say).
     """
 
@@ -89,6 +90,7 @@ class Examined:
     holder: str | None
     gallery: Inspection | None
     damage: str | None
+    locked_out: str | None
     fingerprint: str | None
     misfit: str | None
 
@@ -103,7 +105,7 @@ class Examined:
 def examine(config: Config) -> Examined:
     """Ask the daemon, read the gallery. Raises nothing that a damaged installation brings."""
     daemon, silence = _asked(config)
-    gallery, damage = _looked_at(config)
+    gallery, damage, locked_out = _looked_at(config)
     try:
         holder = holder_of(config.gallery.path)
     except OSError as error:
@@ -113,7 +115,7 @@ def examine(config: Config) -> Examined:
         fingerprint = expected_fingerprint(config)
     except FaceLoginError as error:
         misfit = str(error)
-    return Examined(config, time.time(), daemon, silence, holder, gallery, damage, fingerprint, misfit)
+    return Examined(config, time.time(), daemon, silence, holder, gallery, damage, locked_out, fingerprint, misfit)
 
 
 def _asked(config: Config) -> tuple[StatusReply | None, FaceLoginError | None]:
@@ -124,12 +126,15 @@ def _asked(config: Config) -> tuple[StatusReply | None, FaceLoginError | None]:
         return None, error
 
 
-def _looked_at(config: Config) -> tuple[Inspection | None, str | None]:
+def _looked_at(config: Config) -> tuple[Inspection | None, str | None, str | None]:
+    path, key_file = config.gallery.path, config.gallery.encryption_key_file
     try:
-        if not (config.gallery.path / "data.mdb").exists():
-            return None, None
-        return look(config.gallery.path, config.index.path, config.index.search_k), None
+        if not (path / "data.mdb").exists():
+            return None, None, None
+        return look(path, config.index.path, config.index.search_k, key_file), None, None
     except OSError as error:  # a directory that we may not enter
-        return None, f"{config.gallery.path} cannot be read: {error.strerror}."
+        return None, f"{path} cannot be read: {error.strerror}.", None
+    except (KeyMismatch, ConfigError) as error:
+        return None, None, str(error)
     except StoreDamaged as error:
-        return None, str(error)
+        return None, str(error), None

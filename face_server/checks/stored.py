@@ -44,6 +44,9 @@ def store(seen: Examined) -> Iterator[Finding]:
         copy = f"stop the daemon, put a copy of {path} back in its place, and start again"
         yield problem(seen.damage, copy if ours else "run this as the daemon's user")
         return
+    if seen.locked_out is not None:
+        yield problem(seen.locked_out)
+        return
     if seen.holder is not None and seen.daemon is None:
         yield problem(
             f"{path} is held by {seen.holder}, and no daemon answers with this configuration",
@@ -60,7 +63,22 @@ def store(seen: Examined) -> Iterator[Finding]:
         )
     yield from _room(seen)
     people = f"{counted(seen.gallery.subjects, 'subject')}, {counted(seen.gallery.templates, 'template')}"
-    yield ok(f"{people}: every record has its checksum")
+    yield ok(f"{people}: every record {'opens with the key' if _sealed(seen) else 'has its checksum'}")
+    yield from _key_beside(seen)
+
+
+def _sealed(seen: Examined) -> bool:
+    return seen.config.gallery.encryption_key_file is not None
+
+
+def _key_beside(seen: Examined) -> Iterator[Finding]:
+    """Who takes away the directory that holds both has not been kept from anything."""
+    key = seen.config.gallery.encryption_key_file
+    if key is not None and key.resolve().is_relative_to(seen.config.gallery.path.resolve().parent):
+        yield warning(
+            f"the key {key} lies in the directory that holds the gallery: a copy of that, or the disk, has both",
+            "move it elsewhere (mv), name that place in [gallery] encryption_key_file, and restart the daemon",
+        )
 
 
 def _room(seen: Examined) -> Iterator[Finding]:

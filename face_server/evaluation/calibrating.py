@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from face_server.assembly import assemble_calibration, assemble_embedder, assemble_pipeline
+from face_server.assembly import assemble_calibration, assemble_embedder, assemble_key, assemble_pipeline
 from face_server.calibration import Calibration, Curve, write_calibration
 from face_server.config import Config
 from face_server.decision import require_supported
@@ -88,6 +88,7 @@ def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:
             dimension=embedder.dimension,
             max_templates_per_subject=config.gallery.max_templates_per_subject,
             max_map_bytes=config.gallery.max_map_bytes,
+            key=assemble_key(config),
         ) as store,
         store.snapshot() as templates,
     ):

@@ -13,13 +13,20 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from face_server.errors import FaceLoginError, StoreDamaged
+from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
 from face_server.gallery.index import IndexUnusable, NoIndex, read_index
 from face_server.gallery.reading import StoreReader
 from face_server.gallery.rows import Rows
+from face_server.gallery.sealing import StoreKey
 
 #: A million templates are read in 20 s or so; a disk that is slower has a problem of its own.
 _PATIENCE_S = 600.0
+#: The names under which the process tells why it could not look.
+_TOLD: dict[str, type[FaceLoginError]] = {
+    "damage": StoreDamaged,
+    "KeyMismatch": KeyMismatch,
+    "ConfigError": ConfigError,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,9 @@ class Inspection:
     index_error: str | None
 
 
-def look(store: Path, index: Path, search_k: int) -> Inspection:
-    """Every record and the index, read in a process of its own. Raises StoreDamaged."""
-    command = [sys.executable, "-m", __name__, str(store), str(index), str(search_k)]
+def look(store: Path, index: Path, search_k: int, key_file: Path | None = None) -> Inspection:
+    """Every record and the index, read in a process of its own. Raises StoreDamaged, KeyMismatch, ConfigError."""
+    command = [sys.executable, "-m", __name__, str(store), str(index), str(search_k), str(key_file or "")]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
     except subprocess.TimeoutExpired:
@@ -50,14 +57,16 @@ def look(store: Path, index: Path, search_k: int) -> Inspection:
         told = json.loads(done.stdout)
     except ValueError:
         raise StoreDamaged(f"The gallery in {store} cannot be read: {done.stderr.strip()[-500:]}") from None
-    if "damage" in told:
-        raise StoreDamaged(told["damage"])
+    for name, error in _TOLD.items():
+        if name in told:
+            raise error(told[name])
     return Inspection(**told)
 
 
-def inspect(store: Path, index: Path, search_k: int) -> Inspection:
+def inspect(store: Path, index: Path, search_k: int, key_file: Path | None = None) -> Inspection:
     """As `look`, in this process, which a damaged file may end."""
-    with StoreReader(store) as reader:
+    key = None if key_file is None else StoreKey.read(key_file)
+    with StoreReader(store, key) as reader:
         with reader.snapshot() as snapshot:
             rows = Rows.load(reader.dimension, snapshot.sequence, snapshot.newest_ids(), snapshot)
             newest = snapshot.newest()
@@ -89,9 +98,11 @@ def _index_of(index: Path, reader: StoreReader, rows: Rows, search_k: int) -> tu
 
 def main(arguments: list[str]) -> None:
     """Print what `inspect` finds as one JSON object."""
-    store, index, search_k = arguments
+    store, index, search_k, key_file = arguments
     try:
-        told = asdict(inspect(Path(store), Path(index), int(search_k)))
+        told = asdict(inspect(Path(store), Path(index), int(search_k), Path(key_file) if key_file else None))
+    except (KeyMismatch, ConfigError) as error:
+        told = {type(error).__name__: str(error)}
     except FaceLoginError as error:
         told = {"damage": str(error)}
     except (OSError, ValueError) as error:

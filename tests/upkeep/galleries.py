@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from people import DIMENSION, gallery_options, make_template
 
-from face_server.assembly import expected_fingerprint
+from face_server.assembly import assemble_key, expected_fingerprint
 from face_server.config import Config, load_config
 from face_server.gallery import LocalGallery, TemplateStore
 from face_server.types import BoundingBox, DetectedFace, FaceCrop, SubjectId, Template
@@ -42,7 +42,9 @@ def template(config: Config, seed: int, crop_bytes: int = 0) -> Template:
 
 def opened_store(config: Config, **changes: Any) -> TemplateStore:
     options = {"fingerprint": expected_fingerprint(config), "dimension": DIMENSION, "max_map_bytes": 2**26}
-    return TemplateStore(config.gallery.path, **(options | {"max_templates_per_subject": 20} | changes))
+    return TemplateStore(
+        config.gallery.path, **(options | {"max_templates_per_subject": 20, "key": assemble_key(config)} | changes)
+    )
 
 
 def opened_gallery(config: Config, **changes: Any) -> LocalGallery:
