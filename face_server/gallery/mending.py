@@ -8,12 +8,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from face_server.gallery.contents import Contents
 from face_server.gallery.directory import sync
-from face_server.gallery.environment import Access, Environment
+from face_server.gallery.environment import Access, Environment, SharedEnvironment
 from face_server.gallery.opening import make_open_lock, opening
 
 #: Room for the pages that a change copies, however full the store is.
@@ -40,6 +41,25 @@ def take_out(store: Path, kind: str, keys: Iterable[bytes]) -> int:
         return sum(access.txn.delete(key, db=database) for key in wanted)
 
     return _change(store, delete)
+
+
+def raw_records(store: Path, kind: str, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Records, of "template" or "crop", as they lie there, by their keys, as far as there are any. Raises StoreDamaged.
+
+    Only for keys that a child has read before: a damaged page may end the process.
+    """
+    wanted = list(keys)
+    with closing(SharedEnvironment(store)) as environment, environment.read() as access:
+        database = {"template": access.templates, "crop": access.crops}[kind]
+        if database is None:
+            return []
+        found = ((key, access.txn.get(key, db=database)) for key in wanted)
+        return [(key, bytes(record)) for key, record in found if record is not None]
+
+
+def raise_sequence(store: Path, highest: int) -> None:
+    """Let ids be given out after `highest` only: one that is given out twice would be two people's in an index."""
+    _change(store, lambda access: Contents(access, store).put_meta(last_id=str(highest)))
 
 
 def put_in_place(store: Path, data: Path, former: Path | None) -> None:

@@ -113,10 +113,12 @@ def _watch(done: Callable[[], object], size: Callable[[], int]) -> None:
 
 
 def _require_whole(seen: Examination, store: Path) -> None:
-    if seen.damaged_count:
+    if seen.highest > seen.sequence:
+        raise StoreDamaged(f"No backup was made: {store} does not know its own templates. See `face-server check`.")
+    if seen.damaged:
         first = seen.damaged[0]
         raise StoreDamaged(
-            f"No backup was made: {counted(seen.damaged_count, 'record')} in {store} cannot be read, the first being "
+            f"No backup was made: {counted(len(seen.damaged), 'record')} in {store} cannot be read, the first being "
             f"the {first.kind} {first.template} of subject {first.subject}. Keep your former backups; "
             "`face-server check` names them all and says what can be done."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from face_server.config import Config
+from face_server.errors import ConfigError
 
 Action = Callable[[argparse.Namespace, Config], int]
 
@@ -35,6 +36,13 @@ def add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     restore = command("restore", "make a backup the gallery (the daemon must not run)", _restore)
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument("--force", action="store_true", help="also where somebody is enrolled; keeps that beside it")
+
+    check = command("check", "read every record of the gallery and its index, and say what is wrong", _check)
+    check.add_argument("--repair", action="store_true", help="mend what can be made again (the daemon must not run)")
+    check.add_argument(
+        "--drop-damaged", type=Path, metavar="FILE", help="with --repair: move records that cannot be read to FILE"
+    )
+    check.add_argument("--force", action="store_true", help="overwrite FILE")
 
     forget = command("forget", "remove subjects down to their bytes, and say which backups still hold them", _forget)
     forget.add_argument("subject", nargs="+")
@@ -61,6 +69,22 @@ def _restore(options: argparse.Namespace, config: Config) -> int:
 
     _tell(options, restore(config, options.file, options.force))
     return 0
+
+
+def _check(options: argparse.Namespace, config: Config) -> int:
+    """0 when all is sound, or has been repaired; 2 when something is wrong."""
+    from face_server.upkeep.checking import check
+    from face_server.upkeep.repairing import repair
+
+    if options.drop_damaged is not None and not options.repair:
+        raise ConfigError("--drop-damaged changes the gallery: give --repair too")
+    done = repair(config, options.drop_damaged, options.force) if options.repair else []
+    checked = check(config)
+    if options.json:
+        print(json.dumps({"ok": checked.sound, "repaired": done, **checked.as_json()}, ensure_ascii=False))
+    else:
+        print("\n".join([*(f"repaired  {line}" for line in done), *checked.lines()]))
+    return 0 if checked.sound else 2
 
 
 def _forget(options: argparse.Namespace, config: Config) -> int:

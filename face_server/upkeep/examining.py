@@ -23,9 +23,6 @@ from face_server.gallery.environment import SharedEnvironment
 from face_server.gallery.record import open_record, split_key
 from face_server.types import SubjectId, subject_key
 
-#: Damaged records that are named one by one; there are more only where the whole disk is in doubt.
-MOST_NAMED = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class DamagedRecord:
@@ -40,9 +37,9 @@ class DamagedRecord:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a store holds. sequence: the highest template id given out.
+    """What a store holds. sequence: the highest template id given out, as it says; highest: of the records' own.
 
-    damaged: the records that cannot be read, at most MOST_NAMED of `damaged_count`. orphans: crops without a template.
+    damaged: the records that cannot be read. orphans: keys, in hex, of crops without a template.
     """
 
     store_id: str
@@ -51,11 +48,11 @@ class Examination:
     dimension: int
     key_id: str | None
     sequence: int
+    highest: int
     subjects: int
     templates: int
     crops: int
-    orphans: int
-    damaged_count: int
+    orphans: tuple[str, ...]
     damaged: tuple[DamagedRecord, ...]
 
 
@@ -63,7 +60,7 @@ def examine(store: Path) -> Examination:
     """Every record, read in a process of its own. Raises StoreDamaged where the whole cannot be read."""
     told = _asked(store, "records")
     damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
-    return Examination(**told, damaged=damaged)
+    return Examination(**told | {"damaged": damaged, "orphans": tuple(told["orphans"])})
 
 
 def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = ()) -> dict[str, Any]:
@@ -87,18 +84,15 @@ def whom_holds(store: Path, subjects: Sequence[SubjectId]) -> tuple[str, ...]:
     return tuple(_asked(store, "keys", subjects)["held"])
 
 
-class _Count:
-    """What has been found so far."""
+class _Walk:
+    """Goes over records and remembers the damaged ones."""
 
     def __init__(self) -> None:
         self.damaged: list[DamagedRecord] = []
-        self.damaged_count = 0
 
-    def note(self, kind: str, key: bytes, why: str) -> None:
-        self.damaged_count += 1
-        if len(self.damaged) < MOST_NAMED:
-            name, template = split_key(key)
-            self.damaged.append(DamagedRecord(kind, name.decode("utf-8", "replace"), template, key.hex(), why))
+    def _note(self, kind: str, key: bytes, why: str) -> None:
+        name, template = split_key(key)
+        self.damaged.append(DamagedRecord(kind, name.decode("utf-8", "replace"), template, key.hex(), why))
 
     def check(
         self, kind: str, records: Iterable[tuple[bytes, bytes]], open_: Callable[[bytes, bytes], Any]
@@ -108,9 +102,9 @@ class _Count:
             try:
                 open_(key, record)
             except StoreDamaged as error:
-                self.note(kind, key, str(error))
+                self._note(kind, key, str(error))
             except (ValueError, LookupError, TypeError, ArithmeticError) as error:
-                self.note(kind, key, f"It cannot be read: {error}.")
+                self._note(kind, key, f"It cannot be read: {error}.")
             yield key
 
 
@@ -124,7 +118,7 @@ def holders(store: Path, subjects: Iterable[str]) -> list[str]:
 
 def examination(store: Path) -> Examination:
     """As `examine`, in this process, which a damaged file may end."""
-    found = _Count()
+    walk = _Walk()
     with closing(SharedEnvironment(store)) as environment, environment.read() as access:
         contents = Contents(access, store)
         contents.require_schema()
@@ -132,13 +126,10 @@ def examination(store: Path) -> Examination:
         templates = access.txn.cursor(access.templates)
         crops = access.txn.cursor(access.crops) if access.crops is not None else ()
         keys, names = set(), set()
-        for key in found.check("template", templates, lambda key, record: open_record(key, record, dimension)):
+        for key in walk.check("template", templates, lambda key, record: open_record(key, record, dimension)):
             keys.add(key)
             names.add(split_key(key)[0])
-        crop_keys = list(found.check("crop", crops, open_crop_record))
-        highest = max((split_key(key)[1] for key in keys), default=0)
-        if highest > sequence:
-            raise StoreDamaged(f"The gallery in {store} has a template {highest} and says that it gave out {sequence}.")
+        crop_keys = list(walk.check("crop", crops, open_crop_record))
         return Examination(
             contents.meta("store_id"),
             contents.meta("schema"),
@@ -146,12 +137,12 @@ def examination(store: Path) -> Examination:
             dimension,
             contents.find_meta("key_id"),
             sequence,
+            max((split_key(key)[1] for key in keys), default=0),
             len(names),
             len(keys),
             len(crop_keys),
-            sum(key not in keys for key in crop_keys),
-            found.damaged_count,
-            tuple(found.damaged),
+            tuple(key.hex() for key in crop_keys if key not in keys),
+            tuple(walk.damaged),
         )
 
 

@@ -145,11 +145,13 @@ def _staged(config: Config, path: Path, stage: Path) -> BackupManifest:
 
 def _require_told(path: Path, manifest: BackupManifest, seen: Examination) -> None:
     names = ("store_id", "schema", "fingerprint", "dimension", "key_id", "subjects", "templates", "crops", "sequence")
-    if seen.damaged_count:
+    if seen.damaged:
         raise UpkeepError(
-            f"{path} is damaged: {counted(seen.damaged_count, 'record')} cannot be read. The gallery is as it was; "
+            f"{path} is damaged: {counted(len(seen.damaged), 'record')} cannot be read. The gallery is as it was; "
             "use another backup."
         )
+    if seen.highest > seen.sequence:
+        raise UpkeepError(f"{path} is damaged: its data does not know its own templates. Use another backup.")
     if wrong := [name for name in names if getattr(manifest, name) != getattr(seen, name)]:
         raise UpkeepError(
             f"{path} is damaged: its manifest tells another {wrong[0]} than its data. Use another backup."
