@@ -42,7 +42,7 @@ def condition(pipeline: FacePipeline, gallery: Gallery, decision: Decision, mode
         queue=0,
         connections=0,
         requests=0,
-        store=StoreStatus(usage.used_bytes, usage.limit_bytes, usage.free_disk_bytes),
+        store=StoreStatus(usage.used_bytes, usage.limit_bytes, usage.free_disk_bytes) if usage else None,
     )
 
 

@@ -11,7 +11,7 @@ FaceLoginError
 │   ├── WebError                 act: web       the site that asked must decide what to do
 │   │   ├── Unauthorised  UnknownSubject  DuplicatePerson  NotTheSubject
 │   └── OperatorError            act: operator  the one who runs the daemon must act
-│       ├── Busy  ShuttingDown  StorageFull  ModelMismatch  ThresholdUnsupported
+│       ├── Busy  ShuttingDown  StorageFull  GalleryUnavailable  ModelMismatch  ThresholdUnsupported
 │       └── Internal
 └── StartupError                 never on the wire: told on the terminal before the daemon answers
     ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  KeyMismatch  EvaluationError  MigrationError
@@ -210,6 +210,12 @@ class StorageFull(OperatorError):
     """The disk or the store's configured limit is full; searching goes on."""
 
     code = "storage_full"
+
+
+class GalleryUnavailable(OperatorError):
+    """The server that keeps the gallery does not answer, or refuses; nobody is let in meanwhile."""
+
+    code = "gallery_unavailable"
 
 
 class ModelMismatch(OperatorError):

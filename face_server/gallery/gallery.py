@@ -65,8 +65,8 @@ class Gallery(Protocol):
     def subjects(self, cursor: str | None, limit: int) -> SubjectPage:
         """At most `limit` (>= 1) subjects after `cursor`, in key order. Raises Malformed for another cursor."""
 
-    def subject(self, subject: SubjectId) -> SubjectDetail:
-        """The subject in its stored type, and its templates. Raises UnknownSubject."""
+    def subject(self, subject: SubjectId, *, crops: bool = False) -> SubjectDetail:
+        """The subject in its stored type, and its templates, with their `crops` if asked. Raises UnknownSubject."""
 
     def subject_count(self) -> int:
         """How many subjects are enrolled."""
@@ -74,8 +74,8 @@ class Gallery(Protocol):
     def template_count(self) -> int:
         """How many templates are enrolled."""
 
-    def store_usage(self) -> StoreUsage:
-        """How full the store is."""
+    def store_usage(self) -> StoreUsage | None:
+        """How full the store is; None where that is not this machine's to tell."""
 
     def index_status(self) -> IndexStatus:
         """How the index stands."""

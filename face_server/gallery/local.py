@@ -213,9 +213,9 @@ class LocalGallery:
         """At most `limit` (>= 1) subjects after `cursor`, in key order. Raises Malformed for another cursor."""
         return self._store.subjects(cursor, limit)
 
-    def subject(self, subject: SubjectId) -> SubjectDetail:
-        """The subject in its stored type, and its templates. Raises UnknownSubject."""
-        return self._store.subject(subject)
+    def subject(self, subject: SubjectId, *, crops: bool = False) -> SubjectDetail:
+        """The subject in its stored type, and its templates, with their `crops` if asked. Raises UnknownSubject."""
+        return self._store.subject(subject, crops=crops)
 
     def subject_count(self) -> int:
         """How many subjects are enrolled."""

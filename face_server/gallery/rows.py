@@ -27,7 +27,7 @@ from face_server.types import Candidate, FloatArray, SubjectId, subject_key
 _START_ROWS = 1024
 #: A BLAS product of float32 rounds the same pair differently by the row's place in the matrix, by less than this. Rows
 #: this close to the cut are kept, so that the final score alone decides.
-_ROUNDING = 1e-5
+ROUNDING = 1e-5
 #: A mean of unit vectors shorter than this points wherever rounding pushes it.
 _CANCELLED = 1e-3
 #: The score of a subject without a direction: no threshold is as low.
@@ -97,7 +97,7 @@ class View:
         if len(live) <= count:
             return live
         cut = np.partition(scores, -count)[-count]
-        return np.compress(scores >= cut - _ROUNDING, live)
+        return np.compress(scores >= cut - ROUNDING, live)
 
     def rank(self, rows: NDArray[np.intp], probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
         """At most `limit` subjects of these rows, the highest exact score first, ties in the order of subject keys."""

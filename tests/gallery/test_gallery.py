@@ -5,63 +5,21 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import annoy
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from people import DIMENSION, gallery_options, make_template, unit
+from agreement import enrol_many, expected, found, noisy, told
+from people import DIMENSION, make_template, unit
 
-from face_server.errors import ModelMismatch, ShuttingDown, StorageFull, StoreDamaged, TooManyImages, UnknownSubject
-from face_server.gallery import IndexUnusable, LocalGallery
+from face_server.errors import ModelMismatch, ShuttingDown, StorageFull, StoreDamaged, TooManyImages
+from face_server.gallery import IndexUnusable
 from face_server.gallery import index as index_module
 from face_server.gallery import local as gallery_module
 from face_server.gallery import rows as rows_module
-from face_server.types import Candidate, subject_key
-
-
-def plain_score(vectors, probe):
-    """The cosine of the vectors' mean with the probe in plain numpy, None where the vectors cancel out."""
-    mean = np.mean(np.array(vectors, np.float64), axis=0)
-    length = np.linalg.norm(mean)
-    return float(mean @ probe / length) if length > 1e-3 else None
-
-
-def expected(enrolled, probe, limit):
-    """Plain numpy over a dict of subject -> vectors."""
-    scores = {subject: plain_score(own, probe) for subject, own in enrolled.items()}
-    scores = {subject: score for subject, score in scores.items() if score is not None}
-    ranked = sorted(scores, key=lambda subject: (-round(scores[subject], 5), subject_key(subject)))[:limit]
-    return [(subject, pytest.approx(scores[subject], abs=1e-6), len(enrolled[subject])) for subject in ranked]
-
-
-def told(candidates):
-    return [(one.subject, one.score, one.templates) for one in candidates]
-
-
-def enrol_many(gallery, count, start=0):
-    enrolled = {}
-    for seed in range(start, start + count):
-        gallery.enrol(seed, [make_template(seed)])
-        enrolled[seed] = [unit(seed)]
-    return enrolled
-
-
-def noisy(seed, by=10**6):
-    vector = unit(seed) + 0.3 * unit(seed + by)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-def found(gallery, seed, subject=None):
-    best = gallery.identify(unit(seed), 1)
-    return bool(best) and best[0].subject == (subject or seed) and best[0].score > 0.999999
 
 
 def wait_until(condition, seconds=20):
@@ -94,61 +52,6 @@ def test_identify_agrees_with_plain_numpy(open_gallery, state):
         assert gallery.index_status().state == "ready"
     for seed in range(0, 350, 7):
         assert told(gallery.identify(noisy(seed), 4)) == expected(enrolled, noisy(seed), 4)
-
-
-def test_a_subject_is_one_candidate_with_the_centroid_of_its_templates(open_gallery):
-    gallery = open_gallery()
-    gallery.enrol("ada", [make_template(1), make_template(2), make_template(3)])
-    gallery.enrol("bob", [make_template(4)])
-    enrolled = {"ada": [unit(1), unit(2), unit(3)], "bob": [unit(4)]}
-    for _ in range(2):
-        assert told(gallery.identify(unit(3), 5)) == expected(enrolled, unit(3), 5)
-        gallery.rebuild()
-
-
-@pytest.mark.parametrize("templates", range(1, 21))
-def test_the_centroid_of_any_number_of_templates_is_that_of_plain_numpy(open_gallery, templates):
-    gallery = open_gallery(max_templates_per_subject=20)
-    seeds = range(10, 10 + templates)
-    gallery.enrol("ada", [make_template(seed) for seed in seeds])
-    for probe in range(5):
-        wanted = expected({"ada": [unit(seed) for seed in seeds]}, unit(probe), 1)
-        assert told([gallery.verify("ada", unit(probe))]) == told(gallery.identify(unit(probe), 1)) == wanted
-
-
-def test_every_change_of_a_subject_changes_its_score_as_plain_numpy_says(open_gallery):
-    gallery = open_gallery()
-
-    def has(*seeds):
-        wanted = expected({"ada": [unit(seed) for seed in seeds]}, unit(9), 1)
-        return told(gallery.identify(unit(9), 1)) == told([gallery.verify("ada", unit(9))]) == wanted
-
-    for _ in range(2):
-        gallery.enrol("ada", [make_template(1)])
-        assert has(1)
-        gallery.enrol("ada", [make_template(2), make_template(1), make_template(3)])
-        assert has(1, 2, 3)
-        gallery.enrol("ada", [make_template(3), make_template(4)], replace=True)
-        assert has(3, 4)
-        gallery.remove(["ada"])
-        assert gallery.identify(unit(9), 1) == ()
-        gallery.rebuild()
-    gallery.enrol("ada", [make_template(5)])
-    assert has(5)
-
-
-def test_one_message_or_several_give_the_same_centroid(open_gallery):
-    gallery = open_gallery()
-    templates = [make_template(seed) for seed in range(5)]
-    gallery.enrol("at once", templates)
-    gallery.enrol("turned", templates[::-1])
-    for template in templates:
-        gallery.enrol("one by one", [template])
-    gallery.enrol("in two", templates[:2])
-    gallery.enrol("in two", templates[1:])
-    best = gallery.identify(unit(7), 4)
-    assert len({one.score for one in best if one.subject != "turned"}) == 1
-    assert [one.score for one in best] == pytest.approx([best[0].score] * 4, abs=1e-6)
 
 
 def test_a_restart_gives_the_same_scores_to_the_last_bit_and_keeps_the_index(open_gallery):
@@ -192,28 +95,6 @@ def test_the_running_process_and_a_restart_add_up_the_same_vectors_in_the_order_
     assert summed == [in_order[:2], in_order, in_order]
 
 
-def test_a_subject_whose_templates_cancel_out_matches_nobody_until_it_has_a_direction_again(open_gallery):
-    gallery = open_gallery()
-    gallery.enrol("ada", [make_template(1)])
-    gallery.enrol("bob", [make_template(2)])
-    gallery.rebuild()
-    gallery.enrol("ada", [make_template(-1)])
-    for _ in range(2):
-        for probe in (unit(1), unit(-1), unit(3)):
-            assert gallery.verify("ada", probe) == Candidate("ada", -1.0, 2)
-            assert [one.subject for one in gallery.identify(probe, 5)] == ["bob"]
-        assert (gallery.subject_count(), gallery.template_count()) == (2, 3)
-        gallery = open_gallery()
-        assert gallery.rebuild().subjects == 1 and gallery.index_status().error is None
-    gallery.enrol("ada", [make_template(3)])
-    assert gallery.verify("ada", unit(3)) == Candidate("ada", pytest.approx(1), 3) and found(gallery, 3, "ada")
-    gallery.enrol("ada", [make_template(-3)])
-    gallery.remove(["ada"])
-    with pytest.raises(UnknownSubject):
-        gallery.verify("ada", unit(3))
-    assert (gallery.subject_count(), gallery.template_count()) == (1, 1)
-
-
 def test_a_gallery_of_none_but_a_subject_without_direction_finds_nobody(open_gallery):
     gallery = open_gallery()
     gallery.enrol("ada", [make_template(1), make_template(-1)])
@@ -222,84 +103,6 @@ def test_a_gallery_of_none_but_a_subject_without_direction_finds_nobody(open_gal
         assert gallery.rebuild().subjects == 0
         gallery = open_gallery()
         assert gallery.index_status().state == "absent"
-
-
-def test_opposite_templates_that_leave_a_direction_are_no_reason_to_match_nobody(open_gallery):
-    gallery = open_gallery()
-    slightly = unit(-1) + 0.004 * unit(2)
-    near = replace(make_template(2), vector=(slightly / np.linalg.norm(slightly)).astype(np.float32))
-    gallery.enrol("ada", [make_template(1), near])
-    assert told(gallery.identify(unit(2), 1)) == expected({"ada": [unit(1), near.vector]}, unit(2), 1) != []
-
-
-def test_equal_scores_are_ordered_by_subject_key_wherever_the_rows_lie(open_gallery):
-    gallery = open_gallery()
-    names = ["b", "a", 10, "9", "ä", "c", "ab"]
-    enrol_many(gallery, 13, start=100)
-    for name in names:
-        gallery.enrol(name, [make_template(1)])
-        enrol_many(gallery, 3, start=1000 + 10 * len(str(name)) + names.index(name) * 100)
-    gallery.enrol("aa", [make_template(1)])
-    expected_order = sorted([*names, "aa"], key=subject_key)
-    best = gallery.identify(unit(1), 8)
-    assert [one.subject for one in best] == expected_order
-    assert len({one.score for one in best}) == 1
-    assert [one.subject for one in gallery.identify(unit(1), 3)] == expected_order[:3]
-    gallery.rebuild()
-    assert [one.subject for one in gallery.identify(unit(1), 3)] == expected_order[:3]
-
-
-def test_scores_stay_within_minus_one_and_one(open_gallery):
-    gallery = open_gallery()
-    long = replace(make_template(1), vector=unit(1) * np.float32(1.0009))
-    gallery.enrol("ada", [long])
-    probe = long.vector
-    assert gallery.identify(probe, 1) == (Candidate("ada", 1.0, 1),)
-    assert gallery.identify(-probe, 1) == (Candidate("ada", -1.0, 1),)
-    assert gallery.verify("ada", probe) == Candidate("ada", 1.0, 1)
-    assert gallery.verify("ada", unit(2)).score == pytest.approx(float(unit(1) @ unit(2)), abs=1e-6)
-
-
-def test_an_empty_gallery_finds_nobody(open_gallery):
-    gallery = open_gallery()
-    assert gallery.identify(unit(1), 5) == ()
-    assert gallery.rebuild().subjects == 0 and gallery.index_status().state == "absent"
-    assert gallery.identify(unit(1), 5) == ()
-
-
-def test_verify_compares_with_the_claimed_subject_alone(open_gallery):
-    gallery = open_gallery()
-    gallery.enrol(1, [make_template(1), make_template(2)])
-    gallery.enrol(2, [make_template(3)])
-    for asked in (1, "1"):
-        claimed = gallery.verify(asked, unit(2))
-        assert told([claimed]) == expected({1: [unit(1), unit(2)]}, unit(2), 1) and type(claimed.subject) is int
-    assert told([gallery.verify("2", unit(2))]) == expected({2: [unit(3)]}, unit(2), 1)
-    with pytest.raises(UnknownSubject):
-        gallery.verify(3, unit(2))
-
-
-BAD_VECTORS = [
-    unit(1)[:8],
-    unit(1).reshape(1, -1),
-    unit(1) * np.float32(1.01),
-    np.zeros(DIMENSION, np.float32),
-    np.full(DIMENSION, np.nan, np.float32),
-    np.where(np.arange(DIMENSION) == 3, np.float32(np.inf), unit(1)),
-]
-
-
-@pytest.mark.parametrize("vector", BAD_VECTORS)
-def test_a_vector_that_is_no_unit_vector_is_a_programming_error(open_gallery, vector):
-    gallery = open_gallery()
-    gallery.enrol("ada", [make_template(1)])
-    with pytest.raises(ValueError):
-        gallery.identify(vector, 1)
-    with pytest.raises(ValueError):
-        gallery.verify("ada", vector)
-    with pytest.raises(ValueError):
-        gallery.enrol("ada", [make_template(2), replace(make_template(3), vector=vector)])
-    assert gallery.template_count() == 1
 
 
 def test_many_templates_of_one_subject_do_not_hide_the_next_one(open_gallery):
@@ -376,28 +179,6 @@ def test_a_search_under_way_while_a_subject_changes_still_finds_it(open_gallery,
 # Changes are seen at once, in every state
 
 
-@pytest.mark.parametrize("rebuild", [False, True])
-def test_enrolled_is_found_and_removed_is_not_by_the_very_next_search_and_after_restart(open_gallery, rebuild):
-    gallery = open_gallery()
-    enrol_many(gallery, 40)
-    if rebuild:
-        gallery.rebuild()
-    gallery.enrol(100, [make_template(100)])
-    assert found(gallery, 100) and found(gallery, 3)
-    removal = gallery.remove([3, 100, "nobody"])
-    assert (removal.removed, removal.unknown) == ((3, 100), ("nobody",))
-    gallery.enrol(5, [make_template(500)], replace=True)
-    for _ in range(2):
-        assert not found(gallery, 3) and not found(gallery, 100) and not found(gallery, 5)
-        assert gallery.identify(unit(500), 1)[0].subject == 5
-        assert (gallery.subject_count(), gallery.template_count()) == (39, 39)
-        with pytest.raises(UnknownSubject):
-            gallery.verify(3, unit(3))
-        gallery = open_gallery()
-    gallery.rebuild()
-    assert not found(gallery, 3) and gallery.identify(unit(500), 1)[0].subject == 5
-
-
 def test_a_refused_enrolment_changes_nothing_in_memory(open_gallery):
     gallery = open_gallery()
     gallery.enrol("ada", [make_template(seed) for seed in range(5)])
@@ -421,13 +202,6 @@ def test_searching_goes_on_when_the_store_is_full(open_gallery):
     assert not found(gallery, 3)
     gallery = open_gallery(max_map_bytes=2**19)
     assert gallery.template_count() == count - 1 and found(gallery, count - 1)
-
-
-def test_subject_details_and_pages_come_from_the_store(open_gallery):
-    gallery = open_gallery()
-    gallery.enrol(1, [make_template(1), make_template(2)])
-    assert [one.template_id for one in gallery.subject("1").templates] == [1, 2]
-    assert gallery.subjects(None, 5).subjects[0].templates == 2
 
 
 def test_a_damaged_record_keeps_the_gallery_shut_and_unlocked(open_gallery, tmp_path):
@@ -832,99 +606,3 @@ def test_identify_is_right_and_unhindered_while_ten_rebuilds_and_enrolments_go_o
     stop.set()
     searcher.join()
     assert not failures and len(searches) > 50
-
-
-# Anything at all, in any order
-
-
-class GalleryAgainstADict(RuleBasedStateMachine):
-    """A gallery must be a dict of subject -> {image: vector}, whatever is done to it."""
-
-    subjects = st.sampled_from([0, "0", 1, "1", "ada", "Zoë", "a"])
-    images = st.lists(st.integers(-4, 20), min_size=1, max_size=4)  # -4 and 4 cancel out
-
-    def __init__(self):
-        super().__init__()
-        self.root = Path(tempfile.mkdtemp(prefix="gallery-"))
-        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
-        self.model, self.last_id = {}, 0
-
-    @rule(subject=subjects, images=images, swap=st.booleans())
-    def enrol(self, subject, images, swap):
-        key = str(subject)
-        stored, own = self.model.get(key, (subject, {}))
-        own = {} if swap else own
-        after = own | {image: unit(image) for image in images}
-        templates = [make_template(image) for image in images]
-        if len(after) > 5 and len(after) > len(own):
-            with pytest.raises(TooManyImages):
-                self.gallery.enrol(subject, templates, replace=swap)
-            return
-        done = self.gallery.enrol(subject, templates, replace=swap)
-        fresh = [one.template_id for one in done.added if not one.duplicate]
-        assert fresh == list(range(self.last_id + 1, self.last_id + 1 + len(after) - len(own)))
-        assert (done.subject, done.templates) == (stored, len(after)) and type(done.subject) is type(stored)
-        self.last_id += len(fresh)
-        self.model[key] = (stored, after)
-
-    @rule(asked=st.lists(subjects, max_size=3))
-    def remove(self, asked):
-        done = self.gallery.remove(asked)
-        keys = list(dict.fromkeys(map(str, asked)))
-        assert list(done.removed) == [self.model[key][0] for key in keys if key in self.model]
-        assert [str(one) for one in done.unknown] == [key for key in keys if key not in self.model]
-        for key in keys:
-            self.model.pop(key, None)
-
-    @rule()
-    def rebuild(self):
-        assert self.gallery.rebuild().subjects == sum(
-            plain_score(list(own.values()), unit(0)) is not None for _, own in self.model.values()
-        )
-
-    @rule()
-    def restart(self):
-        self.gallery.close()
-        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
-
-    @precondition(lambda self: (self.root / "index" / "manifest.json").exists())
-    @rule()
-    def lose_the_index(self):
-        self.gallery.close()
-        shutil.rmtree(self.root / "index")
-        self.gallery = LocalGallery(gallery_options(self.root, neighbours=1, overlay_max=4))
-
-    @rule(probe=st.integers(0, 30), limit=st.integers(1, 4))
-    def identify(self, probe, limit):
-        enrolled = {subject: list(own.values()) for subject, own in self.model.values()}
-        assert told(self.gallery.identify(unit(probe), limit)) == expected(enrolled, unit(probe), limit)
-
-    @rule(subject=subjects, probe=st.integers(0, 30))
-    def verify(self, subject, probe):
-        if str(subject) not in self.model:
-            with pytest.raises(UnknownSubject):
-                self.gallery.verify(subject, unit(probe))
-            return
-        stored, own = self.model[str(subject)]
-        score = plain_score(list(own.values()), unit(probe))
-        wanted = pytest.approx(-1.0 if score is None else score, abs=1e-6)
-        assert told([self.gallery.verify(subject, unit(probe))]) == [(stored, wanted, len(own))]
-
-    @invariant()
-    def counts_agree(self):
-        assert self.gallery.subject_count() == len(self.model)
-        assert self.gallery.template_count() == sum(len(own) for _, own in self.model.values())
-        page = self.gallery.subjects(None, 100).subjects
-        assert [(one.subject, one.templates) for one in page] == [
-            (self.model[key][0], len(self.model[key][1])) for key in sorted(self.model, key=str.encode)
-        ]
-
-    def teardown(self):
-        self.gallery.close()
-        shutil.rmtree(self.root)
-
-
-TestGalleryAgainstADict = GalleryAgainstADict.TestCase
-TestGalleryAgainstADict.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)

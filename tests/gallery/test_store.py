@@ -13,13 +13,10 @@ import pytest
 from people import DIMENSION, FINGERPRINT, make_template, open_store, run_child, unit
 
 from face_server.errors import (
-    Malformed,
     ModelMismatch,
     StorageFull,
     StoreDamaged,
     StoreLocked,
-    TooManyImages,
-    UnknownSubject,
 )
 from face_server.gallery import environment
 
@@ -47,126 +44,6 @@ def rewrite(path, change):
                 txn.delete(key)
             for key, record in change(dict(before)).items():
                 txn.put(key, record)
-
-
-def test_a_template_comes_back_as_it_was_enrolled(store):
-    offered = make_template(1)
-    store.enrol("ada", [offered])
-    (stored,) = store.subject("ada").templates
-    assert np.array_equal(stored.template.vector, offered.vector) and stored.template.vector.dtype == np.float32
-    for name in ("fingerprint", "created_s", "image_sha256", "quality"):
-        assert getattr(stored.template, name) == getattr(offered, name)
-
-
-def test_a_subject_keeps_the_type_of_its_first_enrolment_also_through_replace_and_restart(tmp_path):
-    with open_store(tmp_path) as store:
-        assert store.enrol(7, [make_template(1)]).subject == 7
-        assert store.enrol("7", [make_template(2)]).subject == 7
-        assert store.enrol("7", [make_template(3)], replace=True).subject == 7
-        store.enrol("8", [make_template(4)])
-    with open_store(tmp_path) as store:
-        assert [type(entry.subject) for entry in store.subjects(None, 9).subjects] == [int, str]
-        assert store.remove(["7"]).removed == (7,)
-        assert store.enrol("7", [make_template(5)]).subject == "7"
-
-
-@pytest.mark.parametrize("subject", ["Zoë", "数字", "👩‍🚀", "a b/c", "x" * 128, 0, 2**53 - 1])
-def test_unusual_subject_ids_are_kept_apart_and_found_again(tmp_path, subject):
-    with open_store(tmp_path) as store:
-        store.enrol(subject, [make_template(1)])
-        store.enrol(f"{str(subject)[:-1]}_", [make_template(2)])
-    with open_store(tmp_path) as store:
-        assert ids_of(store, subject) == [1]
-
-
-def test_a_subject_whose_id_begins_with_anothers_is_not_touched_with_it(store):
-    store.enrol("a", [make_template(1)])
-    store.enrol("ab", [make_template(2)])
-    store.enrol("a", [make_template(3)], replace=True)
-    store.remove(["a"])
-    assert ids_of(store, "ab") == [2]
-
-
-def test_template_ids_rise_and_are_never_given_twice_even_after_removal_and_restart(tmp_path):
-    seen = []
-    for seed in range(4):
-        with open_store(tmp_path) as store:
-            seen += [one.template_id for one in store.enrol("ada", [make_template(seed)]).added]
-            store.remove(["ada"])
-    assert seen == [1, 2, 3, 4]
-
-
-def test_an_image_the_subject_has_is_a_duplicate_and_stores_nothing(store):
-    store.enrol("ada", [make_template(1), make_template(2)])
-    again = store.enrol("ada", [make_template(2), make_template(3), make_template(3)])
-    assert [(one.template_id, one.duplicate) for one in again.added] == [(2, True), (3, False), (3, True)]
-    assert again.templates == 3 and ids_of(store, "ada") == [1, 2, 3]
-    assert store.enrol("bob", [make_template(1)]).added[0].duplicate is False
-
-
-def test_replace_swaps_all_templates_and_says_which_went(store):
-    store.enrol("ada", [make_template(1), make_template(2)])
-    done = store.enrol("ada", [make_template(2), make_template(3)], replace=True)
-    assert done.removed == (1, 2) and done.templates == 2 and ids_of(store, "ada") == [3, 4]
-
-
-def test_a_full_subject_is_told_so_and_nothing_is_written(store):
-    store.enrol("ada", [make_template(seed) for seed in range(4)])
-    with pytest.raises(TooManyImages, match=r"4 templates and may have 5.*replace") as caught:
-        store.enrol("ada", [make_template(8), make_template(9)])
-    assert caught.value.detail["templates"] == 4
-    with pytest.raises(TooManyImages):
-        store.enrol("ada", [make_template(seed) for seed in range(20, 26)], replace=True)
-    assert ids_of(store, "ada") == [1, 2, 3, 4]
-    assert store.enrol("ada", [make_template(0), make_template(8)]).templates == 5  # a duplicate takes no room
-    assert store.enrol("ada", [make_template(0)]).added[0].duplicate  # nor does it where there is none
-
-
-def test_removal_names_the_removed_and_the_unknown_once_each(store):
-    store.enrol(1, [make_template(1), make_template(2)])
-    store.enrol("bob", [make_template(3)])
-    done = store.remove(["1", "nobody", 1, "bob", "nemo", "nobody"])
-    assert (done.removed, done.unknown, done.template_ids) == ((1, "bob"), ("nobody", "nemo"), (1, 2, 3))
-    assert store.template_count() == 0
-    with pytest.raises(UnknownSubject):
-        store.subject("bob")
-
-
-def test_pages_in_key_order_cover_every_subject_once_also_when_the_cursors_subject_is_removed(store):
-    names = ["a", "a!", "ab", "b", "Zoë", "10", "9", "😀"]
-    for seed, name in enumerate(names):
-        store.enrol(name, [make_template(seed), make_template(seed + 100)])
-    seen, cursor = [], None
-    while True:
-        page = store.subjects(cursor, 3)
-        seen += page.subjects
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-        store.remove([page.subjects[-1].subject])
-    assert [entry.subject for entry in seen] == sorted(names, key=str.encode)
-    assert {entry.templates for entry in seen} == {2}
-
-
-def test_a_last_page_that_is_just_full_has_no_cursor(store):
-    for seed in range(4):
-        store.enrol(seed, [make_template(seed)])
-    assert store.subjects(store.subjects(None, 2).next_cursor, 2).next_cursor is None
-
-
-@pytest.mark.parametrize("cursor", ["!", "YQ", "AA==", "gICA", "", "é"])
-def test_a_made_up_cursor_is_malformed(store, cursor):
-    with pytest.raises(Malformed):
-        store.subjects(cursor, 3)
-
-
-def test_foreign_templates_are_programming_errors(store):
-    for templates in ([], [make_template(1, fingerprint="b")], [make_template(1, dimension=8)]):
-        with pytest.raises(ValueError):
-            store.enrol("ada", templates)
-    with pytest.raises(ValueError):
-        store.enrol("a\0b", [make_template(1)])
-    assert store.template_count() == 0
 
 
 def test_directory_and_files_belong_to_the_owner_alone(tmp_path):

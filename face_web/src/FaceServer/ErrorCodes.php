@@ -33,6 +33,7 @@ final class ErrorCodes
         'busy' => 'operator',
         'shutting_down' => 'operator',
         'storage_full' => 'operator',
+        'gallery_unavailable' => 'operator',
         'model_mismatch' => 'operator',
         'threshold_unsupported' => 'operator',
         'internal' => 'operator',
