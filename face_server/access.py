@@ -41,18 +41,22 @@ def ensure_token(path: Path) -> str:
 
 def read_token(path: Path) -> str:
     """The token in this file. Raises ConfigError when it is absent, too short, or readable by everyone."""
+    token = read_secret(path, "; the daemon makes it at its first start")
+    if len(token) < TOKEN_BYTES:
+        raise ConfigError(f"the token in {path} is shorter than {TOKEN_BYTES} characters: remove the file to make one")
+    return token
+
+
+def read_secret(path: Path, hint: str = "") -> str:
+    """What stands in this file. Raises ConfigError, with a hint, when it is absent, or readable by everyone."""
     try:
         token = path.read_text(encoding="ascii").strip()
         mode = stat.S_IMODE(path.stat().st_mode)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the token file {path} cannot be read: {error}; the daemon makes it at its first start"
-        ) from error
+        raise ConfigError(f"the token file {path} cannot be read: {error}{hint}") from error
     # Its group may read it (a web server of another user); nobody else may read it, nobody but its owner change it.
     if mode & 0o037:
         raise ConfigError(f"{path} has mode {mode:04o}, so others can read or change it: chmod 600 {path}")
-    if len(token) < TOKEN_BYTES:
-        raise ConfigError(f"the token in {path} is shorter than {TOKEN_BYTES} characters: remove the file to make one")
     return token
 
 

@@ -5,16 +5,19 @@ The heavy imports (TensorFlow, OpenCV) happen inside the functions, so that `--h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from face_server.access import read_token
+from face_server.access import read_secret, read_token
 from face_server.calibration import Calibration, find_calibration
 from face_server.client import Client
 from face_server.config import Config
 from face_server.decision import make_decision
 from face_server.errors import ConfigError
+from face_server.listening import is_loopback
 from face_server.models import verified_files, verify
 from face_server.observing import NOBODY, Observer
 
@@ -110,7 +113,12 @@ def embedding_weights(config: Config) -> tuple[Path, str]:
 
 
 def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY) -> Gallery:
-    """The store and its index. Raises StoreLocked, StoreDamaged, ModelMismatch, KeyMismatch, ConfigError."""
+    """The gallery of [gallery] backend.
+
+    Raises ConfigError, ModelMismatch, StoreLocked, StoreDamaged, KeyMismatch, and GalleryUnavailable for Milvus.
+    """
+    if config.gallery.backend == "milvus":
+        return _assemble_milvus(config, fingerprint, dimension, observer)
     from face_server.gallery.local import GalleryOptions, LocalGallery
 
     return LocalGallery(
@@ -129,6 +137,74 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer:
         ),
         observer,
     )
+
+
+def _assemble_milvus(config: Config, fingerprint: str, dimension: int, observer: Observer) -> Gallery:
+    require_milvus(config)
+    from face_server.gallery.milvus import MilvusGallery
+    from face_server.gallery.milvus_server import MilvusOptions
+
+    gallery = config.gallery
+    return MilvusGallery(
+        MilvusOptions(
+            uri=milvus_uri(config),
+            fingerprint=fingerprint,
+            dimension=dimension,
+            max_templates_per_subject=gallery.max_templates_per_subject,
+            token=read_secret(gallery.milvus_token_file) if gallery.milvus_token_file else "",
+            ca=gallery.milvus_ca,
+            collection=gallery.milvus_collection,
+            index="hnsw" if gallery.milvus_index == "hnsw" else "flat",
+            timeout_s=gallery.milvus_timeout_s,
+        ),
+        observer,
+    )
+
+
+def milvus_uri(config: Config) -> str:
+    """Of the server, or the absolute path of the Milvus Lite."""
+    uri = config.gallery.milvus_uri
+    root = config.source.parent.resolve() if config.source else Path()
+    return uri if _is_server(uri) else str(root / uri)
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def require_milvus(config: Config) -> None:
+    """Raises ConfigError where [gallery] asks of Milvus what it cannot, or must not, do."""
+    gallery = config.gallery
+    if gallery.encryption_key_file is not None:
+        raise ConfigError(
+            "[gallery] encryption_key_file is for backend = lmdb: Milvus searches the vectors themselves and must have "
+            "them readable. Encrypt the disks below Milvus instead, and leave this option empty."
+        )
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]{0,99}", gallery.milvus_collection):
+        raise ConfigError("[gallery] milvus_collection has 1 to 100 letters, digits and _, and begins with no digit")
+    if not _is_server(gallery.milvus_uri):
+        if not gallery.milvus_uri.endswith(".db"):
+            raise ConfigError(
+                f"[gallery] milvus_uri = {gallery.milvus_uri} is neither https://host:port nor a path ending in .db"
+            )
+        return
+    parts = urlsplit(gallery.milvus_uri)
+    if parts.username or parts.password:
+        raise ConfigError("[gallery] milvus_uri holds a password: put it into the file of milvus_token_file")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ConfigError(
+            f"[gallery] milvus_uri = {gallery.milvus_uri} would send templates and token over the network in the "
+            "clear: use https, or a tunnel that ends on this machine"
+        )
+
+
+def require_lmdb(config: Config, command: str) -> None:
+    """Raises ConfigError for a command that works on the files of a gallery, where Milvus keeps it."""
+    if config.gallery.backend != "lmdb":
+        raise ConfigError(
+            f"`face-server {command}` works on the files of a gallery in LMDB; this one is in Milvus ([gallery] "
+            "backend), which has tools of its own for that: see docs/scale.md"
+        )
 
 
 def assemble_key(config: Config) -> StoreKey | None:

@@ -166,9 +166,14 @@ class QualityConfig:
 
 @dataclass(frozen=True, slots=True)
 class GalleryConfig:
-    """[gallery] The truth: templates in LMDB."""
+    """[gallery] The truth: who is enrolled, in LMDB or in Milvus."""
 
-    path: Path = _option(Path("var/gallery"), "directory of the store")
+    backend: str = _option(
+        "lmdb",
+        "what keeps it: `lmdb` on this machine, `milvus` for several daemons (docs/scale.md)",
+        choices=("lmdb", "milvus"),
+    )
+    path: Path = _option(Path("var/gallery"), "directory of the store, of `lmdb`")
     max_templates_per_subject: int = _option(20, "templates one subject may have", 1, 1000)
     max_map_bytes: int = _option(16 << 30, "the store grows by itself up to this", 1 << 20, 1 << 44)
     keep_crops: bool = _option(
@@ -178,6 +183,19 @@ class GalleryConfig:
         None,
         "key that templates and crops are sealed with on the disk (`face-server keygen`), mode 0600; unset is plain",
     )
+    milvus_uri: str = _option(
+        "var/milvus.db",
+        "of `milvus`: a server (`https://host:port`, `http` on loopback), or a Milvus Lite's path, ending in `.db`",
+    )
+    milvus_token_file: Path | None = _option(None, "file with the server's `user:password` or API key, mode 0600")
+    milvus_ca: Path | None = _option(
+        None, "the server's certificate, or who signed it, where the system trusts neither"
+    )
+    milvus_collection: str = _option("face_login", "what the names of its two collections begin with")
+    milvus_index: str = _option(
+        "flat", "`flat` looks at every subject and misses none, `hnsw` at some", choices=("flat", "hnsw")
+    )
+    milvus_timeout_s: float = _option(5.0, "Milvus must answer one question within this", 0.1, 60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ FORBIDDEN = [
     ("gallery.index", "lmdb", "lmdb stays in"),
     ("gallery.store", "cryptography", "cryptography stays in"),
     ("gallery.store", "annoy", "annoy stays in"),
+    ("gallery.milvus", "pymilvus", "pymilvus stays in"),
     ("cli", "PIL", "image codecs and drawing stay in"),
     ("service", "asyncio", "asyncio stays in"),
     ("probes", "prometheus_client", "prometheus_client stays in"),
@@ -75,6 +76,7 @@ def test_a_forbidden_import_breaks_its_contract(copy: Path) -> None:
 
 #: What must not be loaded before a command needs it; each costs tenths of a second or more.
 HEAVY = (
+    "pymilvus",
     "tensorflow",
     "keras",
     "mtcnn",

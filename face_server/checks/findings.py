@@ -128,6 +128,8 @@ def _asked(config: Config) -> tuple[StatusReply | None, FaceLoginError | None]:
 
 def _looked_at(config: Config) -> tuple[Inspection | None, str | None, str | None]:
     path, key_file = config.gallery.path, config.gallery.encryption_key_file
+    if config.gallery.backend != "lmdb":
+        return None, None, None
     try:
         if not (path / "data.mdb").exists():
             return None, None, None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 
-from face_server.assembly import assemble_calibration
+from face_server.assembly import assemble_calibration, milvus_uri, require_milvus
 from face_server.checks.findings import Examined, Finding, Logged, ok, problem, warning
 from face_server.condition import USUAL_COUNTS
 from face_server.decision import Decision, make_decision
@@ -39,6 +40,9 @@ def weights(seen: Examined) -> Iterator[Finding]:
 def store(seen: Examined) -> Iterator[Finding]:
     """It can be read, is of this model, nobody strange holds it, and there is room."""
     path = seen.config.gallery.path
+    if seen.config.gallery.backend == "milvus":
+        yield _in_milvus(seen)
+        return
     if seen.damage is not None:
         ours = os.access(path, os.R_OK | os.X_OK)
         copy = f"stop the daemon, put a copy of {path} back in its place, and start again"
@@ -65,6 +69,26 @@ def store(seen: Examined) -> Iterator[Finding]:
     people = f"{counted(seen.gallery.subjects, 'subject')}, {counted(seen.gallery.templates, 'template')}"
     yield ok(f"{people}: every record {'opens with the key' if _sealed(seen) else 'has its checksum'}")
     yield from _key_beside(seen)
+
+
+def _in_milvus(seen: Examined) -> Finding:
+    """What the daemon says of it; nobody else is asked, since to connect may make what is not there."""
+    where = f"in Milvus, {milvus_uri(seen.config)}"
+    try:
+        require_milvus(seen.config)
+    except ConfigError as error:
+        return problem(str(error))
+    if any(find_spec(name) is None for name in ("pymilvus", "grpc")):
+        return problem(
+            f"{where}: the package pymilvus is not installed",
+            ".venv/bin/pip install --require-hashes -r requirements-milvus.lock",
+        )
+    if seen.daemon is None:
+        return warning(f"{where}: how it is can be told once the daemon answers", "start it, and run this again")
+    if seen.daemon.index.error is not None:
+        return problem(f"{where}: {seen.daemon.index.error}", "start Milvus, and look at its own logs")
+    people = f"{counted(seen.daemon.subjects, 'subject')}, {counted(seen.daemon.templates, 'template')}"
+    return ok(f"{where}: {people}")
 
 
 def _sealed(seen: Examined) -> bool:
@@ -100,6 +124,9 @@ def _room(seen: Examined) -> Iterator[Finding]:
 
 def index(seen: Examined) -> Iterator[Finding]:
     """The daemon's word for it; without one the files are tested as it would test them."""
+    if seen.config.gallery.backend == "milvus":
+        yield ok(f"Milvus' own ({seen.config.gallery.milvus_index})")
+        return
     if seen.daemon is not None:
         told = seen.daemon.index
         if told.error is not None:

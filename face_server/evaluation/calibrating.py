@@ -1,8 +1,8 @@
 """`face-server calibrate`: error rates measured on one's own faces, written where the daemon finds them at its start.
 
-By default on the gallery itself, with the daemon stopped: the templates of different subjects are the impostors, those
-of one subject the mated comparisons. With a folder of photographs laid out as person/photo, on these; so the curves
-that are shipped in models/calibration were made.
+By default on the gallery itself, with the daemon stopped (a server of Milvus may be asked meanwhile): the templates of
+different subjects are the impostors, those of one subject the mated comparisons. With a folder of photographs laid out
+as person/photo, on these; so the curves that are shipped in models/calibration were made.
 """
 
 from __future__ import annotations
@@ -10,25 +10,37 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from face_server.assembly import assemble_calibration, assemble_embedder, assemble_key, assemble_pipeline
+from face_server.assembly import (
+    assemble_calibration,
+    assemble_embedder,
+    assemble_gallery,
+    assemble_key,
+    assemble_pipeline,
+)
 from face_server.calibration import Calibration, Curve, write_calibration
 from face_server.config import Config
 from face_server.decision import require_supported
-from face_server.errors import ConfigError, ThresholdUnsupported
+from face_server.errors import ConfigError, ThresholdUnsupported, UnknownSubject
 from face_server.evaluation.calibration import ENROLLED, PROBES, calibrate
 from face_server.evaluation.embeddings import FaceChoice, acquire
 from face_server.types import FloatArray
 
 if TYPE_CHECKING:
+    from face_server.gallery.gallery import Gallery
     from face_server.vision.pipeline import FacePipeline
 
 RATES = (1e-2, 1e-3, 1e-4)
+
+#: Subjects listed at a time.
+_PAGE = 1000
 
 
 def run(options: argparse.Namespace, config: Config) -> int:
@@ -81,6 +93,9 @@ def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:
     from face_server.gallery.store import TemplateStore
 
     embedder = assemble_embedder(config)
+    if config.gallery.backend != "lmdb":
+        with assemble_gallery(config, embedder.fingerprint, embedder.dimension) as gallery:
+            return embedder.fingerprint, *_stacked(list(_vectors_in(gallery)))
     with (
         TemplateStore(
             config.gallery.path,
@@ -93,9 +108,28 @@ def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:
         store.snapshot() as templates,
     ):
         found = [(str(subject), vector.copy()) for _, subject, vector in templates]
+    return embedder.fingerprint, *_stacked(found)
+
+
+def _vectors_in(gallery: Gallery) -> Iterator[tuple[str, FloatArray]]:
+    """Whose, and the vector, of every template; as they come, since others may enrol meanwhile."""
+    cursor = None
+    with tqdm(total=gallery.subject_count(), unit="subject", disable=None) as bar:
+        while True:
+            page = gallery.subjects(cursor, _PAGE)
+            for entry in page.subjects:
+                with suppress(UnknownSubject):  # removed since the page was read
+                    for one in gallery.subject(entry.subject).templates:
+                        yield str(entry.subject), one.template.vector
+                bar.update()
+            if (cursor := page.next_cursor) is None:
+                return
+
+
+def _stacked(found: list[tuple[str, FloatArray]]) -> tuple[FloatArray, list[str]]:
     if not found:
         raise ConfigError("the gallery is empty: there is nothing to calibrate on")
-    return embedder.fingerprint, np.stack([vector for _, vector in found]), [subject for subject, _ in found]
+    return np.stack([vector for _, vector in found]), [subject for subject, _ in found]
 
 
 def _of_photographs(pipeline: FacePipeline, folder: Path) -> tuple[FloatArray, list[str]]:

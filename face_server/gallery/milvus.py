@@ -24,7 +24,14 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from face_server.errors import GalleryUnavailable, ModelMismatch, ShuttingDown, StoreDamaged, UnknownSubject
+from face_server.errors import (
+    GalleryUnavailable,
+    ModelMismatch,
+    ShuttingDown,
+    StoreDamaged,
+    UnknownCommand,
+    UnknownSubject,
+)
 from face_server.gallery.milvus_numbers import Numbering
 from face_server.gallery.milvus_rows import (
     FIELDS,
@@ -46,6 +53,7 @@ from face_server.gallery.record import Record
 from face_server.gallery.results import (
     Added,
     Enrolment,
+    Forgetting,
     IndexStatus,
     RebuildResult,
     Removal,
@@ -177,6 +185,13 @@ class MilvusGallery:
                 self._finish(unfinished)
         unknown = tuple(asked for key, asked in wanted.items() if key not in before)
         return Removal(removed, unknown, tuple(number for one in before.values() for number in one.numbers))
+
+    def forget(self, subjects: Sequence[SubjectId]) -> Forgetting:
+        """Raises UnknownCommand: what is deleted stays in the files of Milvus until it compacts, and in its log."""
+        raise UnknownCommand(
+            "A gallery in Milvus cannot promise that bytes are gone. `remove` the subjects, nobody finds them then; "
+            "and have Milvus compact, and its old files and backups be deleted, as docs/scale.md says."
+        )
 
     def _commit(self, before: dict[bytes, Standing], rows: list[Row]) -> None:
         self._server.put(Table.TEMPLATES, rows)
