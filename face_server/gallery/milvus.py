@@ -95,7 +95,7 @@ class MilvusGallery:
         self._observer = observer
         self._changing = threading.Lock()
         self._lock = threading.Lock()  # of the counts
-        self._subjects = self._templates = self._changes = 0
+        self._subjects = self._templates = 0
         self._error: str | None = None
         self._built_s = 0.0
         self._closing = threading.Event()
@@ -199,8 +199,6 @@ class MilvusGallery:
 
     def _finish(self, before: dict[bytes, Standing]) -> None:
         """Do what is left to do after a change of these subjects, who were so before it."""
-        with self._lock:
-            self._changes += 1  # what was counted until now is of no use
         marks: list[str] = []
         for key, former in before.items():
             seen = self._settled(key)
@@ -209,8 +207,6 @@ class MilvusGallery:
                 self._subjects += bool(seen.live) - bool(former.live)
                 self._templates += len(seen.live) - len(former.live)
         self._server.drop(Table.TEMPLATES, marks)
-        with self._lock:
-            self._changes += 1
 
     def _settled(self, key: bytes) -> Standing:
         """Make the subject's row what its templates say, delete those that are void; until it stays so."""
@@ -418,19 +414,16 @@ class MilvusGallery:
                 self._count()
 
     def _count(self) -> None:
-        with self._lock:
-            changes = self._changes
-        try:
-            subjects, rows = self._server.count(Table.SUBJECTS), self._server.count(Table.TEMPLATES)
-            others = len(self._server.find(Table.TEMPLATES, 'kind != "template"', ("pk",)))
-        except GalleryUnavailable as error:
+        with self._changing:  # our own changes count themselves
+            try:
+                subjects, rows = self._server.count(Table.SUBJECTS), self._server.count(Table.TEMPLATES)
+                others = len(self._server.find(Table.TEMPLATES, 'kind != "template"', ("pk",)))
+            except GalleryUnavailable as error:
+                with self._lock:
+                    self._error = str(error)
+                raise
             with self._lock:
-                self._error = str(error)
-            raise
-        with self._lock:
-            self._error = None
-            if changes == self._changes:  # else a change of our own came in between, and is counted already
-                self._subjects, self._templates = subjects, rows - others
+                self._error, self._subjects, self._templates = None, subjects, rows - others
 
     # Reading
 
