@@ -9,6 +9,7 @@ names any more.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -75,12 +76,15 @@ class Environment:
         except OSError as error:
             raise _unusable(path, error) from error
 
-    def close(self) -> None:
-        """Close it, once no change is under way; harmless when repeated."""
-        if self._env is not None and os.getpid() == self._pid and self._writing.acquire(timeout=_CLOSE_S):
-            self._env.close()
-            self._writing.release()
+    def close(self) -> bool:
+        """Close it, once no change is under way; harmless when repeated. Whether that is done, and by this call."""
+        if self._env is None or os.getpid() != self._pid or not self._writing.acquire(timeout=_CLOSE_S):
+            self._env = None
+            return False
+        self._env.close()
         self._env = None
+        self._writing.release()
+        return True
 
     def map_bytes(self) -> int:
         """The size of the map, and of the data file; what is not used of it is a hole."""
@@ -213,7 +217,7 @@ class Environment:
     def _changing(self, what: str = "take this in") -> Iterator[None]:
         """Alone in changing it, with errors under our names."""
         try:
-            with self._writing, _writing_told():
+            with self._writing, _writing_told(self._path):
                 yield
         except _NoRoom as error:
             raise StorageFull(f"The gallery could not {what}: {error}. It is as it was; searching goes on.") from error
@@ -305,7 +309,7 @@ def write_copy(path: Path, access: Access, rewrite: Rewrite = as_it_is) -> None:
     # Address space only. Records may be a little longer than they were, and a page fuller than the copy's.
     size = _START_MAP_BYTES + 2 * sum(map(_pages_bytes, _stats(access)))
     with (
-        _writing_told(),
+        _writing_told(path.parent),
         lmdb.open(str(path), subdir=False, lock=False, map_size=size, max_dbs=3, mode=0o600, sync=False) as copy,
     ):
         for name, database in named.items():
@@ -315,6 +319,23 @@ def write_copy(path: Path, access: Access, rewrite: Rewrite = as_it_is) -> None:
                 with copy.begin(write=True) as txn, txn.cursor(fresh) as end:
                     end.putmulti(batch, append=True)
         copy.sync(True)
+
+
+def walk(path: Path) -> None:
+    """Read every page of a data file that nobody has open to change it, and find every record under its key.
+
+    Raises StoreDamaged; a damaged file may also end the process by a signal.
+    """
+    with _reading(path), lmdb.open(str(path), readonly=True, lock=False, max_dbs=3) as env:
+        _require_whole(path, env)
+        with Path(os.devnull).open("wb") as nowhere:
+            env.copyfd(nowhere.fileno(), compact=True)  # goes over all pages, and over those that are free
+        with env.begin(buffers=True) as txn:
+            for name in [bytes(name) for name, _ in txn.cursor()]:
+                database = env.open_db(name, txn, create=False)
+                found = [txn.get(key, db=database) == record for key, record in txn.cursor(database)]
+                if not all(found) or len(found) != txn.stat(database)["entries"]:
+                    raise StoreDamaged(f"The gallery in {path} is damaged: records are not found under their keys.")
 
 
 def _used_bytes(env: Any, access: Access) -> int:
@@ -353,17 +374,19 @@ class _NoRoom(OSError):
 
 
 @contextmanager
-def _writing_told() -> Iterator[None]:
-    """What LMDB says when the disk takes no more, as _NoRoom."""
+def _writing_told(path: Path) -> Iterator[None]:
+    """What LMDB says when the disk of `path` takes no more, as _NoRoom; on a full one that may be any of these."""
     try:
         yield
+    except _NoRoom:
+        raise
     except (lmdb.DiskError, lmdb.PanicError, OSError) as error:
-        raise _NoRoom(str(error)) from error
+        raise _NoRoom(f"{error} ({shutil.disk_usage(path).free:,} bytes are free on the disk)") from error
     except lmdb.Error as error:
         # An errno without a class of its own: EFBIG, EDQUOT, EIO. Anything else is a mistake in here, or damage.
         if type(error) is not lmdb.Error:
             raise
-        raise _NoRoom(str(error)) from error
+        raise _NoRoom(f"{error} ({shutil.disk_usage(path).free:,} bytes are free on the disk)") from error
 
 
 def _unusable(path: Path, error: Exception) -> StoreDamaged:

@@ -16,6 +16,7 @@ from typing import Self, TypeVar
 from face_server.errors import MigrationError, ModelMismatch, StoreDamaged, UnknownSubject
 from face_server.gallery.contents import PLAIN_SCHEMA, SEALED_SCHEMA, Contents, Snapshot, require_key
 from face_server.gallery.directory import DirectoryLock, make_private
+from face_server.gallery.doubt import note_closed, note_open, require_sound
 from face_server.gallery.environment import Access, Environment, Pair, as_it_is
 from face_server.gallery.record import Record
 from face_server.gallery.results import Added, Enrolment, Removal, StoreUsage, SubjectDetail, SubjectPage
@@ -66,14 +67,13 @@ class TemplateStore:
             self._lock = DirectoryLock(path)
         except OSError as error:
             raise StoreDamaged(f"The gallery directory {path} cannot be used: {error.strerror}.") from error
+        self._opened = False
         try:
-            self._environment = Environment(path, start_bytes=self._enrol_map_bytes, max_bytes=max_map_bytes)
-            self._store_id, must_be_sealed = self._write(self._settle_meta, max_map_bytes)
-            if must_be_sealed:
-                self.rekey(key)
-            self._seal = self._seal_of(key)
-        except BaseException:
+            self._open()
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                raise StoreDamaged(f"The gallery directory {path} cannot be used: {error.strerror}.") from error
             raise
 
     def __enter__(self) -> Self:
@@ -84,8 +84,8 @@ class TemplateStore:
 
     def close(self) -> None:
         """Give the store back, once no change is under way; harmless when repeated."""
-        if self._environment is not None:
-            self._environment.close()
+        if self._environment is not None and self._environment.close() and self._opened:
+            note_closed(self._path)
         self._lock.close()
 
     @property
@@ -209,6 +209,16 @@ class TemplateStore:
         return None if key is None else key.seal(SEALED_SCHEMA, self._fingerprint)
 
     # Opening
+
+    def _open(self) -> None:
+        require_sound(self._path)
+        self._environment = Environment(self._path, start_bytes=self._enrol_map_bytes, max_bytes=self._max_map_bytes)
+        self._store_id, must_be_sealed = self._write(self._settle_meta, self._max_map_bytes)
+        if must_be_sealed:
+            self.rekey(self._key)
+        self._seal = self._seal_of(self._key)
+        note_open(self._path)
+        self._opened = True
 
     def _settle_meta(self, contents: Contents) -> tuple[str, bool]:
         """Make or check what the meta database says; the store's id, and whether it is empty and to take on a key."""

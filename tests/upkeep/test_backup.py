@@ -337,7 +337,7 @@ def test_a_tar_that_backup_does_not_write_is_refused_and_nothing_is_touched(
         restore(config, kept, force=True)
     assert people_in(config) == before
     assert {path.name for path in config.gallery.path.iterdir()} <= {
-        "data.mdb", "lock.mdb", "process.lock", "open.lock", "backups.jsonl"
+        "data.mdb", "lock.mdb", "process.lock", "open.lock", "state", "backups.jsonl"
     }  # fmt: skip
 
 
