@@ -420,7 +420,7 @@ def test_an_id_that_is_no_utf8_is_wrong_usage() -> None:
 
 COMMANDS = (
     "serve enrol identify verify compare remove subjects status ready doctor calibrate migrate rebuild detect "
-    "backup restore check forget keygen rekey evaluate"
+    "backup restore export import check forget keygen rekey evaluate"
 )
 
 

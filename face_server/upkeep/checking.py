@@ -19,8 +19,8 @@ from face_server.upkeep.examining import Examination, examine
 
 #: Damaged records that are named in words; `--json` names all.
 _MOST_SHOWN = 20
-#: What processes that were killed leave in the store's directory: of a compaction, a restoration, a look into backups.
-_LEFTOVERS = ("draft.mdb", "restoring", "looking")
+#: What killed processes leave in the store's directory: of a compaction, restore, a look into backups, an import.
+_LEFTOVERS = ("draft.mdb", "restoring", "looking", "converting")
 
 
 @dataclass(frozen=True, slots=True)

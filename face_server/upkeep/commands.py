@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ Action = Callable[[argparse.Namespace, Config], int]
 
 class _Told(Protocol):
     def as_json(self) -> dict[str, Any]: ...
-    def lines(self) -> list[str]: ...
+    def lines(self) -> Iterable[str]: ...
 
 
 def add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
@@ -36,6 +36,19 @@ def add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser], sh
     restore = command("restore", "make a backup the gallery (the daemon must not run)", _restore)
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument("--force", action="store_true", help="also where somebody is enrolled; keeps that beside it")
+
+    export = command("export", "write who is enrolled into a file that any program reads, not encrypted", _export)
+    export.add_argument("file", type=Path, metavar="FILE")
+    export.add_argument("--plaintext", action="store_true", help="say that it may be readable for whoever has the file")
+    export.add_argument("--crops", action="store_true", help="with the photographs that were kept of faces")
+    export.add_argument("--force", action="store_true", help="overwrite FILE")
+
+    importing = command("import", "enrol everybody of an export (the daemon must not run)", _import)
+    importing.add_argument("file", type=Path, metavar="FILE", help="an export; with --original that system's LMDB")
+    importing.add_argument("--original", action="store_true", help="FILE is the original system's lmdb_path")
+    importing.add_argument(
+        "--fingerprint", default="", metavar="HEX", help="with --original: state that this model made its vectors"
+    )
 
     check = command("check", "read every record of the gallery and its index, and say what is wrong", _check)
     check.add_argument("--repair", action="store_true", help="mend what can be made again (the daemon must not run)")
@@ -68,6 +81,23 @@ def _restore(options: argparse.Namespace, config: Config) -> int:
     from face_server.upkeep.restore import restore
 
     _tell(options, restore(config, options.file, options.force))
+    return 0
+
+
+def _export(options: argparse.Namespace, config: Config) -> int:
+    from face_server.upkeep.exporting import export
+
+    done = export(config, options.file, plaintext=options.plaintext, crops=options.crops, force=options.force)
+    _tell(options, done)
+    return 0
+
+
+def _import(options: argparse.Namespace, config: Config) -> int:
+    from face_server.upkeep.importing import import_configured
+
+    if options.fingerprint and not options.original:
+        raise ConfigError("--fingerprint states something of an --original gallery; an export says itself what it is")
+    _tell(options, import_configured(config, options.file, original=options.original, fingerprint=options.fingerprint))
     return 0
 
 

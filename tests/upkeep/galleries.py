@@ -75,3 +75,12 @@ def _told(store: TemplateStore, subject: SubjectId) -> Iterable[tuple[object, ..
 
 def files_below(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def damage(config: Config, stored: bytes) -> None:
+    """Flip a bit of these bytes wherever they lie in the store: in the page in use, and in former copies of it."""
+    path = config.gallery.path / "data.mdb"
+    data = path.read_bytes()
+    if stored not in data:
+        raise ValueError("there are no such bytes")
+    path.write_bytes(data.replace(stored, bytes((stored[0] ^ 1,)) + stored[1:]))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from people import unit
-from upkeep.galleries import configured, enrol, files_below, opened_gallery, opened_store, people_in, template
+from upkeep.galleries import configured, damage, enrol, files_below, opened_gallery, opened_store, people_in, template
 from upkeep.killing import killed_at
 
 from face_server.cli import run
@@ -123,15 +123,8 @@ def test_a_backup_is_made_while_another_process_holds_the_store(config: Config, 
             writer.kill()
 
 
-def damage(path: Path, needle: bytes) -> None:
-    """Flip a bit of what is stored."""
-    data = bytearray(path.read_bytes())
-    data[data.index(needle)] ^= 1
-    path.write_bytes(data)
-
-
 def test_a_store_with_a_damaged_record_is_not_backed_up_and_the_record_is_named(config: Config, tmp_path: Path) -> None:
-    damage(config.gallery.path / "data.mdb", unit(4).tobytes())
+    damage(config, unit(4).tobytes())
     with pytest.raises(StoreDamaged, match="template 4 of subject 数字"):
         backup(config, tmp_path / "bad.tar")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["house"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import lmdb
 import pytest
 from people import unit
-from upkeep.galleries import configured, enrol, files_below, opened_gallery, opened_store, people_in, template
+from upkeep.galleries import configured, damage, enrol, files_below, opened_gallery, opened_store, people_in, template
 from upkeep.killing import killed_at
 
 from face_server.checks.findings import Level
@@ -33,13 +33,6 @@ def config(tmp_path: Path) -> Config:
     with opened_gallery(made) as gallery:
         gallery.rebuild()
     return made
-
-
-def damage(config: Config, needle: bytes) -> None:
-    path = config.gallery.path / "data.mdb"
-    data = bytearray(path.read_bytes())
-    data[data.index(needle)] ^= 1
-    path.write_bytes(data)
 
 
 def picture(config: Config, seed: int) -> bytes:
