@@ -69,8 +69,8 @@ class Backup:
 def backup(config: Config, path: Path, force: bool = False) -> Backup:
     """Write a backup of the configured gallery. Shows progress on a terminal.
 
-    Raises UpkeepError when there is no gallery, or the file cannot or may not be written, KeyMismatch, since a sealed
-    one is read back too, and StoreDamaged; nothing is left of the file then.
+    Raises UpkeepError when there is no gallery, or the file cannot or may not be written, and StoreDamaged; nothing is
+    left of the file then.
     """
     store, path = config.gallery.path, path.absolute()
     require_free(path, force)
@@ -81,7 +81,7 @@ def backup(config: Config, path: Path, force: bool = False) -> Backup:
         data = draft / "copy" / "data.mdb"
         made_s = time.time()
         _copy(store, data)
-        seen = examine(data.parent, config.gallery.encryption_key_file)
+        seen = examine(data.parent)
         _require_whole(seen, store)
         manifest = _manifest(seen, made_s, data)
         with tqdm(total=2 * manifest.data_bytes, unit="B", unit_scale=True, desc="packing", disable=None) as bar:

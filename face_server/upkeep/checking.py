@@ -11,7 +11,7 @@ from typing import Any
 
 from face_server.checks.findings import Finding, Level, ok, problem, warning
 from face_server.config import Config
-from face_server.errors import KeyMismatch, StoreDamaged
+from face_server.errors import StoreDamaged
 from face_server.gallery.directory import holder_of
 from face_server.gallery.inspecting import look
 from face_server.terminal import counted
@@ -63,9 +63,7 @@ def check(config: Config) -> Checked:
     if not (store / "data.mdb").exists():
         return Checked((ok(f"{store} is not there yet: the daemon makes it at its first start"),), None, False)
     try:
-        seen = examine(store, config.gallery.encryption_key_file)
-    except KeyMismatch as error:
-        return Checked((problem(str(error)),), None, False)
+        seen = examine(store)
     except StoreDamaged as error:
         remedy = "stop the daemon and run face-server restore with your last backup; what is there is kept beside it"
         return Checked((problem(str(error), f"{remedy} (--force)"),), None, False)
@@ -109,7 +107,7 @@ def _index(config: Config, seen: Examination) -> Iterator[Finding]:
         yield warning("the index cannot be compared with a damaged store; searches do not trust it either")
         return
     try:
-        found = look(config.gallery.path, config.index.path, config.index.search_k, config.gallery.encryption_key_file)
+        found = look(config.gallery.path, config.index.path, config.index.search_k)
     except StoreDamaged as error:
         yield problem(str(error))
         return

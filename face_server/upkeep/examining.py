@@ -16,12 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from face_server.errors import FaceLoginError, KeyMismatch, StoreDamaged
-from face_server.gallery.contents import Contents, require_key
+from face_server.errors import FaceLoginError, StoreDamaged
+from face_server.gallery.contents import Contents
 from face_server.gallery.crop_record import open_crop_record
 from face_server.gallery.environment import SharedEnvironment
 from face_server.gallery.record import open_record, split_key
-from face_server.gallery.sealing import StoreKey
 from face_server.types import SubjectId, subject_key
 
 
@@ -57,18 +56,15 @@ class Examination:
     damaged: tuple[DamagedRecord, ...]
 
 
-def examine(store: Path, key_file: Path | None) -> Examination:
-    """Every record, read in a process of its own; key_file: of the key that it is sealed with.
-
-    Raises StoreDamaged where the whole cannot be read, KeyMismatch where it is sealed with another key, or with none.
-    """
-    told = _asked(store, "records", key_file=key_file)
+def examine(store: Path) -> Examination:
+    """Every record, read in a process of its own. Raises StoreDamaged where the whole cannot be read."""
+    told = _asked(store, "records")
     damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
     return Examination(**told | {"damaged": damaged, "orphans": tuple(told["orphans"])})
 
 
-def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = (), key_file: Path | None = None) -> dict[str, Any]:
-    command = [sys.executable, "-m", __name__, str(store), what, str(key_file or "")]
+def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = ()) -> dict[str, Any]:
+    command = [sys.executable, "-m", __name__, str(store), what]
     asked = json.dumps([str(subject_key(subject), "utf-8") for subject in subjects])
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     if done.returncode < 0:
@@ -80,8 +76,6 @@ def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = (), key_file:
         raise StoreDamaged(f"The gallery in {store} cannot be read: {done.stderr.strip()[-500:]}") from None
     if "damage" in told:
         raise StoreDamaged(told["damage"])
-    if "key" in told:
-        raise KeyMismatch(told["key"])
     return told
 
 
@@ -122,32 +116,20 @@ def holders(store: Path, subjects: Iterable[str]) -> list[str]:
     return [wanted[name] for name in sorted(found & wanted.keys())]
 
 
-def examination(store: Path, key: StoreKey | None) -> Examination:
+def examination(store: Path) -> Examination:
     """As `examine`, in this process, which a damaged file may end."""
     walk = _Walk()
     with closing(SharedEnvironment(store)) as environment, environment.read() as access:
         contents = Contents(access, store)
         contents.require_schema()
-        require_key(store, contents.find_meta("key_id"), key)
         dimension, sequence = contents.dimension, int(contents.meta("last_id"))
-        seal = None if key is None else key.seal(contents.meta("schema"), contents.meta("fingerprint"))
-
-        def unsealed(database: str, name: bytes, stored: bytes) -> bytes:
-            return stored if seal is None else seal.open(database, name, stored)
-
-        def open_template(name: bytes, stored: bytes) -> None:
-            open_record(name, unsealed("templates", name, stored), dimension)
-
-        def open_crop(name: bytes, stored: bytes) -> None:
-            open_crop_record(name, unsealed("crops", name, stored))
-
         templates = access.txn.cursor(access.templates)
         crops = access.txn.cursor(access.crops) if access.crops is not None else ()
         keys, names = set(), set()
-        for name in walk.check("template", templates, open_template):
-            keys.add(name)
-            names.add(split_key(name)[0])
-        crop_keys = list(walk.check("crop", crops, open_crop))
+        for key in walk.check("template", templates, lambda key, record: open_record(key, record, dimension)):
+            keys.add(key)
+            names.add(split_key(key)[0])
+        crop_keys = list(walk.check("crop", crops, open_crop_record))
         return Examination(
             contents.meta("store_id"),
             contents.meta("schema"),
@@ -166,12 +148,10 @@ def examination(store: Path, key: StoreKey | None) -> Examination:
 
 def main(arguments: list[str]) -> None:
     """Print what `examination` finds, or `holders` of the subjects that standard input names, as one JSON object."""
-    store, what, key_file = arguments
+    store, what = arguments
     try:
-        asked, key = json.load(sys.stdin), StoreKey.read(Path(key_file)) if key_file else None
-        told = asdict(examination(Path(store), key)) if what == "records" else {"held": holders(Path(store), asked)}
-    except KeyMismatch as error:
-        told = {"key": str(error)}
+        asked = json.load(sys.stdin)
+        told = asdict(examination(Path(store))) if what == "records" else {"held": holders(Path(store), asked)}
     except FaceLoginError as error:
         told = {"damage": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever a damaged file brings is an answer

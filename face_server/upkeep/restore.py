@@ -14,10 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_key, expected_fingerprint
+from face_server.assembly import expected_fingerprint
 from face_server.config import Config
-from face_server.errors import KeyMismatch, ModelMismatch, StorageFull, StoreDamaged, UpkeepError
-from face_server.gallery.contents import require_key
+from face_server.errors import ModelMismatch, StorageFull, StoreDamaged, UpkeepError
 from face_server.gallery.directory import DirectoryLock, make_private
 from face_server.gallery.mending import put_in_place, renew_store_id
 from face_server.terminal import counted
@@ -74,21 +73,18 @@ def restore(config: Config, path: Path, force: bool = False) -> Restoration:
     """Make a backup the configured gallery. Shows progress on a terminal.
 
     Raises UpkeepError for a file that is no whole backup, and where somebody is enrolled and `force` is not given;
-    StoreLocked while a daemon runs, ModelMismatch, KeyMismatch, ModelFileError, StoreDamaged, StorageFull. Nothing is
-    changed then.
+    StoreLocked while a daemon runs, ModelMismatch, ModelFileError, StoreDamaged, StorageFull. Nothing is changed then.
     """
     store = config.gallery.path
     manifest = archive.read_manifest(path)
     _require_own_model(config, manifest)
-    if manifest.templates:
-        require_key(path, manifest.key_id, assemble_key(config))
     try:
         make_private(store, "data.mdb", "process.lock")
         lock = DirectoryLock(store)
     except OSError as error:
         raise UpkeepError(f"The gallery directory {store} cannot be used: {error.strerror}.") from error
     try:
-        holds = _holds_somebody(store, config.gallery.encryption_key_file)
+        holds = _holds_somebody(store)
         if holds and not force:
             raise UpkeepError(
                 f"{store} is not empty ({holds}). To put the backup in its place, and keep what is there in a "
@@ -117,13 +113,13 @@ def _require_own_model(config: Config, manifest: BackupManifest) -> None:
         )
 
 
-def _holds_somebody(store: Path, key_file: Path | None) -> str | None:
+def _holds_somebody(store: Path) -> str | None:
     """What is lost if it is overwritten, in words; None where nothing is."""
     if not (store / "data.mdb").exists():
         return None
     try:
-        seen = examine(store, key_file)
-    except (StoreDamaged, KeyMismatch) as error:
+        seen = examine(store)
+    except StoreDamaged as error:
         return f"it cannot be read: {error}"
     return f"{counted(seen.subjects, 'subject')}, {counted(seen.templates, 'template')}" if seen.templates else None
 
@@ -140,7 +136,7 @@ def _staged(config: Config, path: Path, stage: Path) -> BackupManifest:
     size = archive.read_manifest(path).data_bytes
     with tqdm(total=size, unit="B", unit_scale=True, desc="unpacking", disable=None) as bar:
         manifest = archive.unpack(path, stage / "data.mdb", bar.update)
-    seen = examine(stage, config.gallery.encryption_key_file)
+    seen = examine(stage)
     _require_told(path, manifest, seen)
     _require_own_model(config, manifest)
     renew_store_id(stage)

@@ -9,23 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lmdb
 import pytest
 from upkeep.galleries import configured, enrol, opened_gallery, opened_store, people_in
 
 from face_server.assembly import assemble_key
 from face_server.cli import run
 from face_server.config import Config, load_config
-from face_server.errors import ConfigError, KeyMismatch, StoreDamaged, StoreLocked, UpkeepError
+from face_server.errors import ConfigError, KeyMismatch, StoreLocked, UpkeepError
 from face_server.gallery.directory import DirectoryLock
 from face_server.gallery.inspecting import look
 from face_server.gallery.reading import StoreReader
 from face_server.gallery.sealing import StoreKey
-from face_server.upkeep.backup import backup
-from face_server.upkeep.checking import check
 from face_server.upkeep.keys import rekey
-from face_server.upkeep.repairing import repair
-from face_server.upkeep.restore import restore
 
 PEOPLE = {"ada": [1, 2], 7: [3], "数字": [4, 5]}
 
@@ -124,11 +119,7 @@ import sys, os
 from pathlib import Path
 from face_server.config import load_config
 from face_server.gallery import environment
-from face_server.upkeep.backup import backup
-from face_server.upkeep.checking import check
 from face_server.upkeep.keys import rekey
-from face_server.upkeep.repairing import repair
-from face_server.upkeep.restore import restore
 config, key, point = load_config(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
 def stop(*_):
     print("there", flush=True)
@@ -200,43 +191,3 @@ def test_an_empty_gallery_takes_the_key_from_the_configuration(tmp_path: Path, k
     with opened_store(config) as store:
         assert store.template_count() == 0
     assert key_id_of(config) == key.key_id
-
-
-def test_a_sealed_gallery_is_backed_up_checked_and_restored_with_its_key_alone(
-    config: Config, key: StoreKey, other: StoreKey, tmp_path: Path
-) -> None:
-    people, kept = people_in(config), tmp_path / "kept.tar"
-    rekey(config, key.path)
-    sealed = with_key(config, key)
-    done = backup(sealed, kept)
-    assert (done.manifest.key_id, done.manifest.templates) == (key.key_id, 5)
-    assert check(sealed).sound
-    for wrong in (config, with_key(config, other)):
-        assert [one.text for one in check(wrong).findings if key.key_id in one.text]
-        with pytest.raises(KeyMismatch):
-            backup(wrong, tmp_path / "none.tar")
-        with pytest.raises(KeyMismatch, match=key.key_id):
-            restore(wrong, kept, force=True)
-    assert not (tmp_path / "none.tar").exists()
-    with opened_store(sealed) as store:
-        store.remove(["ada"])
-    assert restore(sealed, kept, force=True).manifest.templates == 5
-    assert people_in(sealed) == people
-
-
-def test_a_damaged_sealed_record_is_named_and_can_be_taken_out(config: Config, key: StoreKey, tmp_path: Path) -> None:
-    rekey(config, key.path)
-    sealed = with_key(config, key)
-    with lmdb.open(str(config.gallery.path), max_dbs=3, map_size=2**26) as env:
-        templates = env.open_db(b"templates")
-        with env.begin(write=True, db=templates) as txn:
-            name = b"ada\0" + (1).to_bytes(8, "big")
-            record = bytearray(txn.get(name))
-            record[100] ^= 4
-            txn.put(name, bytes(record))
-    (found,) = check(sealed).store.damaged
-    assert (found.subject, found.template) == ("ada", 1) and "does not open" in found.why
-    with pytest.raises(StoreDamaged, match="the template 1 of subject ada"):
-        backup(sealed, tmp_path / "kept.tar")
-    repair(sealed, tmp_path / "damaged")
-    assert check(sealed).sound and len(people_in(sealed)["ada"]) == 1
