@@ -16,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from face_server import __version__
+from face_server.assembly import require_lmdb
 from face_server.config import Config
 from face_server.errors import StoreDamaged, UpkeepError
 from face_server.gallery.reading import StoreReader
@@ -69,9 +70,10 @@ class Backup:
 def backup(config: Config, path: Path, force: bool = False) -> Backup:
     """Write a backup of the configured gallery. Shows progress on a terminal.
 
-    Raises UpkeepError when there is no gallery, or the file cannot or may not be written, and StoreDamaged; nothing is
-    left of the file then.
+    Raises UpkeepError when there is no gallery, or the file cannot or may not be written, StoreDamaged, KeyMismatch;
+    nothing is left of the file then.
     """
+    require_lmdb(config, "backup")
     store, path = config.gallery.path, path.absolute()
     require_free(path, force)
     if not (store / "data.mdb").is_file():
@@ -81,7 +83,7 @@ def backup(config: Config, path: Path, force: bool = False) -> Backup:
         data = draft / "copy" / "data.mdb"
         made_s = time.time()
         _copy(store, data)
-        seen = examine(data.parent)
+        seen = examine(data.parent, config.gallery.encryption_key_file)
         _require_whole(seen, store)
         manifest = _manifest(seen, made_s, data)
         with tqdm(total=2 * manifest.data_bytes, unit="B", unit_scale=True, desc="packing", disable=None) as bar:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from face_server.assembly import require_lmdb
 from face_server.checks.findings import Finding, Level, ok, problem, warning
 from face_server.config import Config
 from face_server.errors import StoreDamaged
@@ -58,12 +59,16 @@ def _lines(one: Finding) -> Iterator[str]:
 
 
 def check(config: Config) -> Checked:
-    """Walk store, index and what lies beside them. A daemon may be at work on them. Raises OSError."""
+    """Walk store, index and what lies beside them. A daemon may be at work on them.
+
+    Raises KeyMismatch, ConfigError, OSError.
+    """
+    require_lmdb(config, "check")
     store = config.gallery.path
     if not (store / "data.mdb").exists():
         return Checked((ok(f"{store} is not there yet: the daemon makes it at its first start"),), None, False)
     try:
-        seen = examine(store)
+        seen = examine(store, config.gallery.encryption_key_file)
     except StoreDamaged as error:
         remedy = "stop the daemon and run face-server restore with your last backup; what is there is kept beside it"
         return Checked((problem(str(error), f"{remedy} (--force)"),), None, False)
@@ -107,7 +112,7 @@ def _index(config: Config, seen: Examination) -> Iterator[Finding]:
         yield warning("the index cannot be compared with a damaged store; searches do not trust it either")
         return
     try:
-        found = look(config.gallery.path, config.index.path, config.index.search_k)
+        found = look(config.gallery.path, config.index.path, config.index.search_k, config.gallery.encryption_key_file)
     except StoreDamaged as error:
         yield problem(str(error))
         return

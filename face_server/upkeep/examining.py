@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from face_server.errors import FaceLoginError, StoreDamaged
-from face_server.gallery.contents import Contents
+from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
+from face_server.gallery.contents import Contents, require_key
 from face_server.gallery.crop_record import open_crop_record
 from face_server.gallery.environment import SharedEnvironment
 from face_server.gallery.record import open_record, split_key
+from face_server.gallery.sealing import StoreKey
 from face_server.types import SubjectId, subject_key
 
 
@@ -56,15 +57,18 @@ class Examination:
     damaged: tuple[DamagedRecord, ...]
 
 
-def examine(store: Path) -> Examination:
-    """Every record, read in a process of its own. Raises StoreDamaged where the whole cannot be read."""
-    told = _asked(store, "records")
+def examine(store: Path, key_file: Path | None = None) -> Examination:
+    """Every record, read in a process of its own; of a sealed store with the key in this file.
+
+    Raises StoreDamaged where the whole cannot be read, KeyMismatch, ConfigError.
+    """
+    told = _asked(store, "records", key_file=key_file)
     damaged = tuple(DamagedRecord(**one) for one in told.pop("damaged"))
     return Examination(**told | {"damaged": damaged, "orphans": tuple(told["orphans"])})
 
 
-def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = ()) -> dict[str, Any]:
-    command = [sys.executable, "-m", __name__, str(store), what]
+def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = (), key_file: Path | None = None) -> dict[str, Any]:
+    command = [sys.executable, "-m", __name__, str(store), what, str(key_file or "")]
     asked = json.dumps([str(subject_key(subject), "utf-8") for subject in subjects])
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)
     if done.returncode < 0:
@@ -74,8 +78,9 @@ def _asked(store: Path, what: str, subjects: Sequence[SubjectId] = ()) -> dict[s
         told: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise StoreDamaged(f"The gallery in {store} cannot be read: {done.stderr.strip()[-500:]}") from None
-    if "damage" in told:
-        raise StoreDamaged(told["damage"])
+    for kind in (StoreDamaged, KeyMismatch, ConfigError):
+        if kind.__name__ in told:
+            raise kind(told[kind.__name__])
     return told
 
 
@@ -116,29 +121,25 @@ def holders(store: Path, subjects: Iterable[str]) -> list[str]:
     return [wanted[name] for name in sorted(found & wanted.keys())]
 
 
-def examination(store: Path) -> Examination:
+def examination(store: Path, key_file: Path | None = None) -> Examination:
     """As `examine`, in this process, which a damaged file may end."""
     walk = _Walk()
     with closing(SharedEnvironment(store)) as environment, environment.read() as access:
         contents = Contents(access, store)
         contents.require_schema()
-        dimension, sequence = contents.dimension, int(contents.meta("last_id"))
-        templates = access.txn.cursor(access.templates)
+        opening = _Opening(store, contents, None if key_file is None else StoreKey.read(key_file))
+        keys = set(walk.check("template", access.txn.cursor(access.templates), opening.template))
         crops = access.txn.cursor(access.crops) if access.crops is not None else ()
-        keys, names = set(), set()
-        for key in walk.check("template", templates, lambda key, record: open_record(key, record, dimension)):
-            keys.add(key)
-            names.add(split_key(key)[0])
-        crop_keys = list(walk.check("crop", crops, open_crop_record))
+        crop_keys = list(walk.check("crop", crops, opening.crop))
         return Examination(
             contents.meta("store_id"),
             contents.meta("schema"),
             contents.meta("fingerprint"),
-            dimension,
+            contents.dimension,
             contents.find_meta("key_id"),
-            sequence,
+            int(contents.meta("last_id")),
             max((split_key(key)[1] for key in keys), default=0),
-            len(names),
+            len({split_key(key)[0] for key in keys}),
             len(keys),
             len(crop_keys),
             tuple(key.hex() for key in crop_keys if key not in keys),
@@ -146,16 +147,39 @@ def examination(store: Path) -> Examination:
         )
 
 
+class _Opening:
+    """Opens the records of one store. Raises KeyMismatch unless this is its key."""
+
+    def __init__(self, store: Path, contents: Contents, key: StoreKey | None) -> None:
+        require_key(store, contents.find_meta("key_id"), key)
+        self._dimension = contents.dimension
+        self._seal = None if key is None else key.seal(contents.meta("schema"), contents.meta("fingerprint"))
+
+    def template(self, key: bytes, stored: bytes) -> None:
+        open_record(key, self._unsealed("templates", key, stored), self._dimension)
+
+    def crop(self, key: bytes, stored: bytes) -> None:
+        open_crop_record(key, self._unsealed("crops", key, stored))
+
+    def _unsealed(self, database: str, key: bytes, stored: bytes) -> bytes:
+        return stored if self._seal is None else self._seal.open(database, key, stored)
+
+
 def main(arguments: list[str]) -> None:
     """Print what `examination` finds, or `holders` of the subjects that standard input names, as one JSON object."""
-    store, what = arguments
+    store, what, key_file = arguments
     try:
         asked = json.load(sys.stdin)
-        told = asdict(examination(Path(store))) if what == "records" else {"held": holders(Path(store), asked)}
+        if what == "records":
+            told = asdict(examination(Path(store), Path(key_file) if key_file else None))
+        else:
+            told = {"held": holders(Path(store), asked)}
+    except (KeyMismatch, ConfigError) as error:
+        told = {type(error).__name__: str(error)}
     except FaceLoginError as error:
-        told = {"damage": str(error)}
+        told = {"StoreDamaged": str(error)}
     except Exception as error:  # noqa: BLE001 - whatever a damaged file brings is an answer
-        told = {"damage": f"The gallery in {store} cannot be read: {error!r}."}
+        told = {"StoreDamaged": f"The gallery in {store} cannot be read: {error!r}."}
     sys.stdout.write(json.dumps(told))
 
 

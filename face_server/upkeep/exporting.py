@@ -1,24 +1,33 @@
-"""`face-server export`: who is enrolled, in the portable format. Owns the way from a store to a file; may not know the
-format's bytes. It reads one moment of the store, whether a daemon works on it or not.
+"""`face-server export`: who is enrolled, in the portable format. Owns the way from a gallery to a file; may not know
+the format's bytes. Of a store it is one moment, whether a daemon works on it or not.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from face_server import __version__
+from face_server.assembly import assemble_embedder, assemble_gallery, assemble_key
 from face_server.config import Config
-from face_server.errors import UpkeepError
+from face_server.errors import UnknownSubject, UpkeepError
 from face_server.gallery.reading import StoreReader
+from face_server.gallery.results import SubjectDetail
 from face_server.terminal import bytes_told, counted
 from face_server.upkeep.drafts import drafting, require_free
 from face_server.upkeep.portable import Counts, ExportWriter, Header
 
+if TYPE_CHECKING:
+    from face_server.gallery.gallery import Gallery
+
+#: Subjects listed at a time.
+_PAGE = 1000
 _REFUSAL = (
     "An export is not encrypted: whoever has the file can search for these people, and with --crops see them. Say "
     "--plaintext if that is meant, write it where nobody else reads, and delete it when it has been imported. To keep "
@@ -57,16 +66,55 @@ def export(config: Config, path: Path, *, plaintext: bool, crops: bool = False, 
     require_free(path, force)
     if not plaintext:
         raise UpkeepError(_REFUSAL)
-    if not (config.gallery.path / "data.mdb").is_file():
-        raise UpkeepError(f"There is no gallery in {config.gallery.path} yet: nothing to export.")
-    with drafting(path, force) as draft, StoreReader(config.gallery.path) as reader:
-        header = Header(reader.fingerprint, reader.dimension, time.time(), __version__)
-        with (draft / path.name).open("wb") as file, reader.snapshot() as snapshot:
+    source = _from_milvus if config.gallery.backend == "milvus" else _from_store
+    with source(config) as people, drafting(path, force) as draft:
+        header = Header(people.fingerprint, people.dimension, time.time(), __version__)
+        with (draft / path.name).open("wb") as file:
             writer = ExportWriter(file, header)
-            with tqdm(total=snapshot.template_count(), unit="template", disable=None) as bar:
-                for detail in snapshot.details():
+            with tqdm(total=people.templates, unit="template", disable=None) as bar:
+                for detail in people.details:
                     writer.write(detail, crops=crops)
                     bar.update(len(detail.templates))
             counts = writer.finish()
         size = (draft / path.name).stat().st_size
     return Export(path, size, header.fingerprint, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Everybody, in key order, and what their vectors (dimension,) are of."""
+
+    fingerprint: str
+    dimension: int
+    templates: int
+    details: Iterator[SubjectDetail]
+
+
+@contextmanager
+def _from_store(config: Config) -> Iterator[_People]:
+    """One moment of the store, whoever holds it."""
+    store = config.gallery.path
+    if not (store / "data.mdb").is_file():
+        raise UpkeepError(f"There is no gallery in {store} yet: nothing to export.")
+    with StoreReader(store, assemble_key(config)) as reader, reader.snapshot() as snapshot:
+        yield _People(reader.fingerprint, reader.dimension, snapshot.template_count(), snapshot.details())
+
+
+@contextmanager
+def _from_milvus(config: Config) -> Iterator[_People]:
+    """Subject by subject as they are when it is their turn: there is no one moment to be read."""
+    embedder = assemble_embedder(config)
+    with assemble_gallery(config, embedder.fingerprint, embedder.dimension) as gallery:
+        yield _People(embedder.fingerprint, embedder.dimension, gallery.template_count(), _walk(gallery))
+
+
+def _walk(gallery: Gallery) -> Iterator[SubjectDetail]:
+    cursor: str | None = None
+    while True:
+        page = gallery.subjects(cursor, _PAGE)
+        for entry in page.subjects:
+            with suppress(UnknownSubject):  # removed in between
+                yield gallery.subject(entry.subject)
+        cursor = page.next_cursor
+        if cursor is None:
+            return

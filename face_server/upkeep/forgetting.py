@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_client, assemble_gallery
+from face_server.assembly import assemble_client, assemble_gallery, require_lmdb
 from face_server.config import Config
 from face_server.errors import FaceLoginError, UpkeepError
 from face_server.gallery.reading import StoreReader
@@ -146,6 +146,7 @@ def _ask(config: Config, subjects: Sequence[SubjectId]) -> ForgetReply:
 
 def _forget_offline(config: Config, subjects: Sequence[SubjectId]) -> ForgetReply:
     """Whatever model is configured: the store says of which it is."""
+    require_lmdb(config, "forget")
     if not (config.gallery.path / "data.mdb").is_file():
         raise UpkeepError(f"There is no gallery in {config.gallery.path}.")
     with StoreReader(config.gallery.path) as reader:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from face_server.assembly import assemble_gallery
+from face_server.assembly import assemble_gallery, require_lmdb
 from face_server.config import Config
 from face_server.errors import StorageFull
 from face_server.gallery.directory import DirectoryLock
@@ -29,6 +29,7 @@ def repair(config: Config, damaged_to: Path | None = None, force: bool = False) 
     Raises StoreLocked while a daemon runs, UpkeepError for a file that is there (unless `force`) or cannot be written,
     StoreDamaged, StorageFull.
     """
+    require_lmdb(config, "check")
     store = config.gallery.path
     if damaged_to is not None:
         require_free(damaged_to, force)
@@ -39,7 +40,7 @@ def repair(config: Config, damaged_to: Path | None = None, force: bool = False) 
         done = list(_delete_leftovers(store))
         before = check(config)
         if before.store is not None:
-            done += _mend_store(store, before.store, damaged_to, force)
+            done += _mend_store(config, before.store, damaged_to, force)
     except OSError as error:
         raise StorageFull(f"Not all could be repaired: {error}. Run it again when there is room.") from error
     finally:
@@ -56,10 +57,11 @@ def _delete_leftovers(store: Path) -> Iterator[str]:
         yield f"deleted {path}"
 
 
-def _mend_store(store: Path, seen: Examination, damaged_to: Path | None, force: bool) -> Iterator[str]:
+def _mend_store(config: Config, seen: Examination, damaged_to: Path | None, force: bool) -> Iterator[str]:
+    store = config.gallery.path
     if seen.damaged and damaged_to is not None:
         yield _move_damaged(store, seen, damaged_to.absolute(), force)
-        seen = examine(store)
+        seen = examine(store, config.gallery.encryption_key_file)
     if seen.orphans:
         take_out(store, "crop", map(bytes.fromhex, seen.orphans))
         yield f"deleted {counted(len(seen.orphans), 'crop')} without a template"
@@ -85,7 +87,7 @@ def _move_damaged(store: Path, seen: Examination, path: Path, force: bool) -> st
 
 def _build_index(config: Config, before: Checked) -> Iterator[str]:
     """Opening the gallery sweeps what dead builds left; one that is damaged is not opened, and said to be."""
-    if before.store is None or examine(config.gallery.path).damaged:
+    if before.store is None or examine(config.gallery.path, config.gallery.encryption_key_file).damaged:
         return
     with assemble_gallery(config, before.store.fingerprint, before.store.dimension) as gallery:
         if before.index_is_wrong or before.store.damaged:

@@ -14,11 +14,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from face_server.assembly import expected_fingerprint
+from face_server.assembly import assemble_key, expected_fingerprint, require_lmdb
 from face_server.config import Config
-from face_server.errors import ModelMismatch, StorageFull, StoreDamaged, UpkeepError
+from face_server.errors import KeyMismatch, ModelMismatch, StorageFull, StoreDamaged, UpkeepError
+from face_server.gallery.contents import require_key
 from face_server.gallery.directory import DirectoryLock, make_private
 from face_server.gallery.mending import put_in_place, renew_store_id
+from face_server.gallery.sealing import StoreKey
 from face_server.terminal import counted
 from face_server.upkeep import archive
 from face_server.upkeep.archive import BackupManifest
@@ -73,18 +75,21 @@ def restore(config: Config, path: Path, force: bool = False) -> Restoration:
     """Make a backup the configured gallery. Shows progress on a terminal.
 
     Raises UpkeepError for a file that is no whole backup, and where somebody is enrolled and `force` is not given;
-    StoreLocked while a daemon runs, ModelMismatch, ModelFileError, StoreDamaged, StorageFull. Nothing is changed then.
+    StoreLocked while a daemon runs, ModelMismatch, KeyMismatch, ModelFileError, StoreDamaged, StorageFull. Nothing is
+    changed then.
     """
+    require_lmdb(config, "restore")
     store = config.gallery.path
     manifest = archive.read_manifest(path)
     _require_own_model(config, manifest)
+    _require_own_key(path, manifest, assemble_key(config))
     try:
         make_private(store, "data.mdb", "process.lock")
         lock = DirectoryLock(store)
     except OSError as error:
         raise UpkeepError(f"The gallery directory {store} cannot be used: {error.strerror}.") from error
     try:
-        holds = _holds_somebody(store)
+        holds = _holds_somebody(config)
         if holds and not force:
             raise UpkeepError(
                 f"{store} is not empty ({holds}). To put the backup in its place, and keep what is there in a "
@@ -113,13 +118,23 @@ def _require_own_model(config: Config, manifest: BackupManifest) -> None:
         )
 
 
-def _holds_somebody(store: Path) -> str | None:
+def _require_own_key(path: Path, manifest: BackupManifest, key: StoreKey | None) -> None:
+    if manifest.key_id is None and key is not None:
+        raise KeyMismatch(
+            f"{path} is not sealed, and [gallery] encryption_key_file is set: unset it, restore, and then seal the "
+            f"gallery by face-server rekey --to {key.path}"
+        )
+    require_key(path, manifest.key_id, key)
+
+
+def _holds_somebody(config: Config) -> str | None:
     """What is lost if it is overwritten, in words; None where nothing is."""
+    store = config.gallery.path
     if not (store / "data.mdb").exists():
         return None
     try:
-        seen = examine(store)
-    except StoreDamaged as error:
+        seen = examine(store, config.gallery.encryption_key_file)
+    except (StoreDamaged, KeyMismatch) as error:
         return f"it cannot be read: {error}"
     return f"{counted(seen.subjects, 'subject')}, {counted(seen.templates, 'template')}" if seen.templates else None
 
@@ -136,9 +151,9 @@ def _staged(config: Config, path: Path, stage: Path) -> BackupManifest:
     size = archive.read_manifest(path).data_bytes
     with tqdm(total=size, unit="B", unit_scale=True, desc="unpacking", disable=None) as bar:
         manifest = archive.unpack(path, stage / "data.mdb", bar.update)
-    seen = examine(stage)
+    seen = examine(stage, config.gallery.encryption_key_file)
     _require_told(path, manifest, seen)
-    _require_own_model(config, manifest)
+    _require_own_model(config, manifest)  # the file was opened anew
     renew_store_id(stage)
     return manifest
 
