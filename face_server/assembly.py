@@ -119,7 +119,7 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer:
     """
     if config.gallery.backend == "milvus":
         return _assemble_milvus(config, fingerprint, dimension, observer)
-    from face_server.gallery.local import GalleryOptions, LocalGallery
+    from face_server.gallery import GalleryOptions, LocalGallery
 
     return LocalGallery(
         GalleryOptions(
@@ -129,11 +129,14 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer:
             dimension=dimension,
             trees=config.index.trees,
             neighbours=config.index.neighbours,
-            search_k=config.index.search_k,
+            kind=config.index.kind,  # type: ignore[arg-type]  # one of its choices
+            recall=config.index.recall,
+            search_k_max=config.index.search_k_max,
             overlay_max=config.index.overlay_max,
             max_templates_per_subject=config.gallery.max_templates_per_subject,
             max_map_bytes=config.gallery.max_map_bytes,
             key=assemble_key(config),
+            memory_only_index=config.gallery.encryption_key_file is not None,
         ),
         observer,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from face_server import __version__
 from face_server.decision import Decision
 from face_server.errors import ThresholdUnsupported
+from face_server.gallery import results as gallery_results
 from face_server.gallery.gallery import Gallery
 from face_server.vision.pipeline import FacePipeline
 from face_server.wire.replies import DecisionStatus, IndexStatus, StatusReply, StoreStatus, ThresholdStatus
@@ -21,7 +22,7 @@ USUAL_COUNTS = ((1, 1), (3, 1), (3, 3))
 
 def condition(pipeline: FacePipeline, gallery: Gallery, decision: Decision, model: str) -> StatusReply:
     """How things are, but for what the server knows (times and counts of requests, which are 0); from any thread."""
-    index, usage = gallery.index_status(), gallery.store_usage()
+    usage = gallery.store_usage()
     return StatusReply(
         version=__version__,
         uptime_s=0.0,
@@ -30,19 +31,35 @@ def condition(pipeline: FacePipeline, gallery: Gallery, decision: Decision, mode
         dimension=pipeline.dimension,
         subjects=gallery.subject_count(),
         templates=gallery.template_count(),
-        index=IndexStatus(
-            state=index.state,
-            subjects=index.subjects,
-            sequence=index.sequence,
-            overlay=index.overlay,
-            built_s=index.built_s or None,
-            error=index.error,
-        ),
+        index=index_status(gallery.index_status()),
         decision=decision_status(decision, gallery.subject_count()),
         queue=0,
         connections=0,
         requests=0,
         store=StoreStatus(usage.used_bytes, usage.limit_bytes, usage.free_disk_bytes) if usage else None,
+    )
+
+
+def index_status(index: gallery_results.IndexStatus) -> IndexStatus:
+    """How searches go, and how well Annoy finds where it proposes."""
+    manifest, measured = index.manifest, index.measured
+    return IndexStatus(
+        state=index.state,
+        subjects=index.subjects,
+        sequence=index.sequence,
+        overlay=index.overlay,
+        built_s=index.built_s,
+        error=index.error,
+        configured=index.configured,
+        kind=index.kind,
+        recall=measured.recall if measured else None,
+        recall_at_least=measured.at_least if measured else None,
+        probes=measured.probes if measured else None,
+        misses=measured.misses if measured else None,
+        search_k=manifest.search_k if manifest and measured else None,
+        trees=manifest.trees if manifest and measured else None,
+        phase=index.progress.phase if index.progress else None,
+        done=index.progress.done if index.progress else None,
     )
 
 

@@ -200,13 +200,25 @@ class GalleryConfig:
 
 @dataclass(frozen=True, slots=True)
 class IndexConfig:
-    """[index] The cache: an Annoy index that proposes candidates."""
+    """[index] How the nearest are found: by a cache of Annoy's that proposes candidates, or by looking at everybody."""
 
     path: Path = _option(Path("var/index"), "directory of the index")
-    trees: int = _option(50, "trees Annoy builds", 1, 1000)
-    neighbours: int = _option(100, "neighbours Annoy is asked for", 1, 10000)
-    search_k: int = _option(20_000, "nodes Annoy looks at; its own default misses people", 1, 10_000_000)
-    overlay_max: int = _option(1000, "templates past the index that start a rebuild", 1, 10_000_000)
+    kind: str = _option(
+        "auto",
+        "`exact`: a search looks at everybody; `annoy`: at whom Annoy proposes; `auto`: what costs less here",
+        choices=("auto", "annoy", "exact"),
+    )
+    recall: float = _option(
+        0.999, "share of searches in which Annoy must propose the nearest; each build measures it", 0.5, 0.9999
+    )
+    trees: int = _option(50, "trees Annoy builds; more find more at the same cost, and take longer to build", 1, 1000)
+    neighbours: int = _option(100, "candidates Annoy proposes, and most that an old client is answered with", 1, 10000)
+    search_k_max: int = _option(
+        1_000_000, "most items that Annoy may look at; each build finds how many it needs", 1, 100_000_000
+    )
+    overlay_max: int = _option(
+        1000, "subjects enrolled, changed or removed since the last build that start one (or a tenth of all)", 1, 10**7
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,9 +336,10 @@ SECTIONS: dict[str, type[Any]] = {
     name: type(getattr(Config(), name)) for name in (f.name for f in dataclasses.fields(Config)) if name != "source"
 }
 
-#: The original system's names. None: the value follows from something else and is read no more.
-ALIASES: dict[tuple[str, str], tuple[str, str] | None] = {
-    ("annoy", "face_vector"): None,
+#: Former names, of the original system and of earlier releases. Of an option that is read no more: why.
+ALIASES: dict[tuple[str, str], tuple[str, str] | str] = {
+    ("annoy", "face_vector"): "the model decides it",
+    ("index", "search_k"): "each build of the index measures it",
     ("annoy", "index_path"): ("index", "path"),
     ("annoy", "num_trees"): ("index", "trees"),
     ("annoy", "num_nn_nearst"): ("index", "neighbours"),
@@ -404,8 +417,8 @@ def _renamed(parser: configparser.ConfigParser, path: Path) -> Iterator[tuple[st
         for name, raw in parser.items(section):
             if (section, name) in ALIASES:
                 target = ALIASES[section, name]
-                if target is None:
-                    log.warning("%s: [%s] %s is not needed any more, the model decides it", path, section, name)
+                if isinstance(target, str):
+                    log.warning("%s: [%s] %s is not needed any more, %s", path, section, name, target)
                     continue
                 log.warning("%s: [%s] %s is now called [%s] %s", path, section, name, *target)
                 yield *target, raw
@@ -413,7 +426,7 @@ def _renamed(parser: configparser.ConfigParser, path: Path) -> Iterator[tuple[st
                 yield section, name, raw
             else:
                 known = [f.name for f in dataclasses.fields(SECTIONS[section])] if section in SECTIONS else []
-                known += [alias for old, alias in ALIASES if old == section]
+                known += [alias for old, alias in ALIASES if old == section and section not in SECTIONS]
                 raise ConfigError(f"{path}: unknown option [{section}] {name}; there are {', '.join(known)}")
 
 

@@ -11,7 +11,7 @@ FaceLoginError
 │   ├── WebError                 act: web       the site that asked must decide what to do
 │   │   ├── Unauthorised  UnknownSubject  DuplicatePerson  NotTheSubject
 │   └── OperatorError            act: operator  the one who runs the daemon must act
-│       ├── Busy  ShuttingDown  StorageFull  GalleryUnavailable  ModelMismatch  ThresholdUnsupported
+│       ├── Busy  ShuttingDown  StorageFull  GalleryUnavailable  IndexFailed  ModelMismatch  ThresholdUnsupported
 │       └── Internal
 └── StartupError                 never on the wire: told on the terminal before the daemon answers
     ├── ConfigError  ModelFileError  StoreLocked  StoreDamaged  KeyMismatch  EvaluationError  MigrationError
@@ -216,6 +216,12 @@ class GalleryUnavailable(OperatorError):
     """The server that keeps the gallery does not answer, or refuses; nobody is let in meanwhile."""
 
     code = "gallery_unavailable"
+
+
+class IndexFailed(OperatorError):
+    """The index could not be built, or finds too little; the former one stays in use, or exact search."""
+
+    code = "index_failed"
 
 
 class ModelMismatch(OperatorError):

@@ -176,7 +176,8 @@ def test_an_unknown_section_is_refused_with_those_there_are(load: Load) -> None:
 @pytest.mark.parametrize("section", [*SECTIONS, *sorted({old for old, _ in ALIASES} - set(SECTIONS))])
 def test_an_unknown_option_is_refused_with_those_there_are(load: Load, section: str) -> None:
     message = refusal(load, f"[{section}]\nprot = 1\n")
-    known = [o.name for s, o in OPTIONS if s == section] + [name for old, name in ALIASES if old == section]
+    known = [o.name for s, o in OPTIONS if s == section]
+    known += [name for old, name in ALIASES if old == section and section not in SECTIONS]
     assert f"unknown option [{section}] prot; there are {', '.join(known)}" in message
 
 
@@ -199,8 +200,15 @@ RENAMED = {
 }
 
 
-def test_every_name_of_the_original_is_known() -> None:
-    assert {*RENAMED, ("annoy", "face_vector")} == set(ALIASES)
+#: Options that are read no more, and a part of why.
+RETIRED = {
+    ("annoy", "face_vector"): "the model decides it",
+    ("index", "search_k"): "each build of the index measures it",
+}
+
+
+def test_every_former_name_is_known() -> None:
+    assert {*RENAMED, *RETIRED} == set(ALIASES)
 
 
 @pytest.mark.parametrize("alias", RENAMED, ids=".".join)
@@ -220,12 +228,14 @@ def test_an_original_name_is_taken_with_a_warning_that_names_the_new_one(
     )
 
 
-def test_the_vectors_length_of_the_original_is_read_no_more_with_a_warning(
-    load: Load, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("retired", RETIRED, ids=".".join)
+def test_an_option_that_is_read_no_more_is_taken_with_a_warning_that_says_why(
+    load: Load, caplog: pytest.LogCaptureFixture, retired: tuple[str, str]
 ) -> None:
-    assert load("[annoy]\nface_vector = anything") == load("")
+    section, name = retired
+    assert load(f"[{section}]\n{name} = anything") == load("")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "[annoy] face_vector is not needed any more" in caplog.text
+    assert f"[{section}] {name} is not needed any more, {RETIRED[retired]}" in caplog.text
 
 
 @pytest.mark.parametrize("alias", RENAMED, ids=".".join)

@@ -85,8 +85,9 @@ class Place:
             max_map_bytes=config.gallery.max_map_bytes,
             trees=10,
             neighbours=10,
-            search_k=1000,
             overlay_max=1000,
+            kind="annoy",
+            recall=0.9,
             background=False,
         )
 

@@ -16,7 +16,8 @@ OWNERS = {
     "person": "no_face several_faces face_too_small too_dark too_bright blurred turned_away cut_off image_unreadable "
     "different_people",
     "web": "unauthorised unknown_subject duplicate_person not_the_subject",
-    "operator": "busy shutting_down storage_full gallery_unavailable model_mismatch threshold_unsupported internal",
+    "operator": "busy shutting_down storage_full gallery_unavailable index_failed model_mismatch "
+    "threshold_unsupported internal",
 }
 PROMISED = {code: act for act, codes in OWNERS.items() for code in codes.split()}
 

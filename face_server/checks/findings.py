@@ -133,7 +133,7 @@ def _looked_at(config: Config) -> tuple[Inspection | None, str | None, str | Non
     try:
         if not (path / "data.mdb").exists():
             return None, None, None
-        return look(path, config.index.path, config.index.search_k, key_file), None, None
+        return look(path, config.index.path, key_file), None, None
     except OSError as error:  # a directory that we may not enter
         return None, f"{path} cannot be read: {error.strerror}.", None
     except (KeyMismatch, ConfigError) as error:

@@ -1,10 +1,12 @@
 """The gallery: who is enrolled, kept for ever and found at once. Upstairs needs only what is named here."""
 
 from face_server.gallery.gallery import Gallery
-from face_server.gallery.index import IndexUnusable
-from face_server.gallery.local import GalleryOptions, LocalGallery
+from face_server.gallery.local import LocalGallery
+from face_server.gallery.manifest import IndexUnusable
+from face_server.gallery.options import GalleryOptions
 from face_server.gallery.results import (
     Added,
+    BuildProgress,
     Enrolment,
     Forgetting,
     IndexStatus,
@@ -20,6 +22,7 @@ from face_server.gallery.store import TemplateStore
 
 __all__ = [
     "Added",
+    "BuildProgress",
     "Enrolment",
     "Forgetting",
     "Gallery",

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from face_server.errors import StoreLocked
 
+#: File systems that have no disk beneath them.
+_IN_MEMORY = {"tmpfs", "ramfs"}
+
 
 def make_private(path: Path, *ours: str) -> None:
     """Make the directory, or take an existing one that is empty or holds one of `ours` (patterns), with mode 0700.
@@ -21,6 +24,23 @@ def make_private(path: Path, *ours: str) -> None:
     if any(path.iterdir()) and not any(found for pattern in ours for found in path.glob(pattern)):
         raise OSError(errno.ENOTEMPTY, "it holds files of others", str(path))
     path.chmod(0o700)
+
+
+def is_memory_backed(path: Path) -> bool:
+    """Whether what is written at this path, which may not be there yet, stays in memory: a tmpfs or ramfs.
+
+    False where the system does not tell. What is in memory may still reach a disk as swap.
+    """
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    device = there.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return False
+    # 36 35 98:0 /root /mount rw,noatime master:1 - tmpfs source options (proc(5)); the number of fields varies.
+    kinds = {mount.partition(" - ")[2].split()[0] for mount in mounts.splitlines() if mount.split()[2] == wanted}
+    return bool(kinds) and kinds <= _IN_MEMORY
 
 
 def sync(path: Path) -> None:

@@ -53,7 +53,7 @@ class Gallery(Protocol):
 
         Searches and changes go on meanwhile, changes not while the store is written afresh. After an error or a crash
         nobody is enrolled who was to be removed; asked again, it finishes. Raises StorageFull, ShuttingDown,
-        IndexUnusable, ValueError.
+        ValueError.
         """
 
     def identify(self, probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
@@ -83,6 +83,6 @@ class Gallery(Protocol):
     def rebuild(self) -> RebuildResult:
         """Build the index anew and use it; when a build runs, wait for that one and give its result.
 
-        Raises ShuttingDown once the gallery closes, StorageFull when the index cannot be written, IndexUnusable when
-        the new one fails its test. The former index, if there is one, then stays in use.
+        Raises ShuttingDown once the gallery closes, StorageFull when the index cannot be written, IndexFailed when
+        the building ended or found too little. The former index, if there is one, then stays in use.
         """

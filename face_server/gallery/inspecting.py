@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
-from face_server.gallery.index import IndexUnusable, NoIndex, read_index
+from face_server.gallery.index import read_index, require_fits
+from face_server.gallery.manifest import IndexUnusable, NoIndex
 from face_server.gallery.reading import StoreReader
 from face_server.gallery.rows import Rows
 from face_server.gallery.sealing import StoreKey
@@ -43,9 +44,9 @@ class Inspection:
     index_error: str | None
 
 
-def look(store: Path, index: Path, search_k: int, key_file: Path | None = None) -> Inspection:
+def look(store: Path, index: Path, key_file: Path | None = None) -> Inspection:
     """Every record and the index, read in a process of its own. Raises StoreDamaged, KeyMismatch, ConfigError."""
-    command = [sys.executable, "-m", __name__, str(store), str(index), str(search_k), str(key_file or "")]
+    command = [sys.executable, "-m", __name__, str(store), str(index), str(key_file or "")]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
     except subprocess.TimeoutExpired:
@@ -63,14 +64,14 @@ def look(store: Path, index: Path, search_k: int, key_file: Path | None = None) 
     return Inspection(**told)
 
 
-def inspect(store: Path, index: Path, search_k: int, key_file: Path | None = None) -> Inspection:
+def inspect(store: Path, index: Path, key_file: Path | None = None) -> Inspection:
     """As `look`, in this process, which a damaged file may end."""
     key = None if key_file is None else StoreKey.read(key_file)
     with StoreReader(store, key) as reader:
         with reader.snapshot() as snapshot:
             rows = Rows.load(reader.dimension, snapshot.sequence, snapshot.newest_ids(), snapshot)
             newest = snapshot.newest()
-        held, error = _index_of(index, reader, rows, search_k)
+        held, error = _index_of(index, reader, rows)
         return Inspection(
             reader.fingerprint,
             reader.dimension,
@@ -83,24 +84,24 @@ def inspect(store: Path, index: Path, search_k: int, key_file: Path | None = Non
         )
 
 
-def _index_of(index: Path, reader: StoreReader, rows: Rows, search_k: int) -> tuple[int | None, str | None]:
+def _index_of(index: Path, reader: StoreReader, rows: Rows) -> tuple[int | None, str | None]:
     """How many subjects it holds, or why it cannot be used; neither where there is none."""
     try:
-        found = read_index(index, store_id=reader.store_id, fingerprint=reader.fingerprint, dimension=reader.dimension)
+        loaded = read_index(index, store_id=reader.store_id, fingerprint=reader.fingerprint, dimension=reader.dimension)
         view = rows.view()
-        found.require_fits(view.ids, view.vectors, rows.sequence, search_k)
+        require_fits(loaded, view.ids, view.vectors, view.live(len(view.ids)), rows.sequence)
     except NoIndex:
         return None, None
     except IndexUnusable as error:
         return None, str(error)
-    return found.manifest.count, None
+    return loaded[0].count, None
 
 
 def main(arguments: list[str]) -> None:
     """Print what `inspect` finds as one JSON object."""
-    store, index, search_k, key_file = arguments
+    store, index, key_file = arguments
     try:
-        told = asdict(inspect(Path(store), Path(index), int(search_k), Path(key_file) if key_file else None))
+        told = asdict(inspect(Path(store), Path(index), Path(key_file) if key_file else None))
     except (KeyMismatch, ConfigError) as error:
         told = {type(error).__name__: str(error)}
     except FaceLoginError as error:

@@ -1,5 +1,5 @@
 """The gallery on one machine: store (truth), rows in memory, index (proposals) and overlay, kept in step. Owns the
-order of their changes, and when the index is built anew; may not know config.ini, thresholds, LMDB, Annoy or the wire.
+order of their changes; may not know config.ini, thresholds, LMDB, Annoy, processes or the wire.
 
 Every change is committed in the store, then made in memory, then answered. A search takes what the index proposes, less
 what has been removed or changed, and looks itself at the overlay: every row that is newer than the index. Scores are
@@ -10,18 +10,17 @@ search is right in every state, and only slower in some.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from face_server.errors import ShuttingDown, StorageFull, StoreDamaged, UnknownSubject
-from face_server.gallery.index import BuildAbandoned, IndexUnusable, VectorIndex, build_index, drop_index, load_index
-from face_server.gallery.rebuilding import Rebuilder
+from face_server.errors import StoreDamaged, UnknownSubject
+from face_server.gallery.current_index import CurrentIndex
+from face_server.gallery.index import VectorIndex
+from face_server.gallery.options import GalleryOptions
 from face_server.gallery.results import (
     Enrolment,
     Forgetting,
@@ -35,40 +34,15 @@ from face_server.gallery.results import (
 )
 from face_server.gallery.rows import Enrolled, Rows, View, centroid
 from face_server.gallery.rules import require_unit
-from face_server.gallery.sealing import StoreKey
 from face_server.gallery.store import TemplateStore
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryOptions:
-    """Where the gallery lies and how it searches.
-
-    store_path, index_path: directories. fingerprint, dimension: of the running pipeline. trees, neighbours, search_k:
-    Annoy's; its default search_k (trees * neighbours) misses most people, 20000 hardly any. overlay_max: subjects newer
-    than the index, and gone or changed since, at which it is built anew. max_map_bytes: the size the store may reach.
-    background: build by itself, in a thread; without it only `rebuild` does. key: that seals the store.
-    """
-
-    store_path: Path
-    index_path: Path
-    fingerprint: str
-    dimension: int
-    max_templates_per_subject: int
-    max_map_bytes: int
-    trees: int
-    neighbours: int
-    search_k: int
-    overlay_max: int
-    background: bool = True
-    key: StoreKey | None = None
-
-
 class LocalGallery:
     """A Gallery in two directories, held by one process.
 
-    Raises StoreLocked, StoreDamaged, ModelMismatch and KeyMismatch as TemplateStore does.
+    Raises StoreLocked, StoreDamaged, ModelMismatch and KeyMismatch as TemplateStore does, ConfigError as CurrentIndex.
     """
 
     def __init__(self, options: GalleryOptions, observer: Observer = NOBODY) -> None:
@@ -76,8 +50,6 @@ class LocalGallery:
         self._observer = observer
         self._changing = threading.Lock()  # one change at a time, so that rows come in the order of their ids
         self._lock = threading.Lock()  # rows and index
-        self._index: VectorIndex | None = None
-        self._rebuilder = Rebuilder(self._build_index, observer)
         self._store = TemplateStore(
             options.store_path,
             fingerprint=options.fingerprint,
@@ -89,7 +61,8 @@ class LocalGallery:
         try:
             with self._store.snapshot() as stored:
                 self._rows = Rows.load(options.dimension, stored.sequence, stored.newest_ids(), stored)
-            self._load_index()
+            self._current = CurrentIndex(options, self._store.store_id, self._lock, self._settled, observer)
+            self._current.load()
         except StoreDamaged as error:
             self._store.close()
             remedy = "stop, put a copy of that directory back in its place, and start again"
@@ -106,8 +79,8 @@ class LocalGallery:
         self.close()
 
     def close(self) -> None:
-        """Abandon a running build, which needs nothing of the store any more, and give the store back."""
-        self._rebuilder.close()
+        """End a running build, and give the store back."""
+        self._current.close()
         self._store.close()
 
     # Changes
@@ -150,12 +123,12 @@ class LocalGallery:
 
         Searches and changes go on meanwhile, changes not while the store is written afresh. After an error or a crash
         nobody is enrolled who was to be removed; asked again, it finishes. Raises StorageFull, ShuttingDown,
-        IndexUnusable, ValueError.
+        ValueError.
         """
         before = self._files()
         removal = self.remove(subjects)
         self._store.compact()
-        self._rebuilder.run_anew()
+        self._current.rebuild_or_drop()
         after = self._files()
         changed = sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
         sizes = ((path, before.get(path, (0, None))[1], after.get(path, (0, None))[1]) for path in changed)
@@ -181,7 +154,7 @@ class LocalGallery:
         require_unit(probe, self._options.dimension)
         with timed(self._observer, Stage.SEARCH):
             with self._lock:
-                view, index = self._rows.view(), self._index
+                view, index = self._rows.view(), self._current.index
             return view.rank(self._nearest(view, index, probe, limit), probe, limit)
 
     def verify(self, subject: SubjectId, probe: FloatArray) -> Candidate:
@@ -201,7 +174,7 @@ class LocalGallery:
         live = view.live_before(overlay)
         # Subjects gone or changed since the build still take places among the neighbours.
         spare = min(index.manifest.count - live, self._options.overlay_max)
-        ids = index.query(probe, max(self._options.neighbours, wanted) + spare, self._options.search_k)
+        ids = index.query(probe, max(self._options.neighbours, wanted) + spare)
         proposed = view.rows_of(ids)
         if len(proposed) < min(wanted, live):
             return view.nearest(probe, wanted)
@@ -236,84 +209,24 @@ class LocalGallery:
     def index_status(self) -> IndexStatus:
         """How the index stands."""
         with self._lock:
-            view, index = self._rows.view(), self._index
-        overlay, _ = _changes_since(view, index)
-        building, error = self._rebuilder.is_running, self._rebuilder.error
-        if index is None:
-            return IndexStatus("building" if building else "absent", 0, 0, 0.0, overlay, error)
-        of = index.manifest
-        return IndexStatus("building" if building else "ready", of.count, of.sequence, of.built_s, overlay, error)
+            return self._current.status(self._rows.view())
 
     def rebuild(self) -> RebuildResult:
         """Build the index anew and use it; when a build runs, wait for that one and give its result.
 
-        Raises ShuttingDown once the gallery closes, StorageFull when the index cannot be written, IndexUnusable when
-        the new one fails its test. The former index, if there is one, then stays in use.
+        Raises ShuttingDown once the gallery closes, StorageFull when the index cannot be written, IndexFailed when the
+        building ended or found too little. The former index, if there is one, then stays in use.
         """
-        return self._rebuilder.run()
+        return self._current.rebuild()
 
     def rebuild_if_needed(self) -> None:
-        """Start a build in a thread when there are subjects and no index, or too many changes since it was built."""
+        """Start a build in a thread when an index is wanted, and there is none or too many changes since."""
         with self._lock:
-            view, index = self._rows.view(), self._index
-        overlay, gone = _changes_since(view, index)
-        # A share of the index, so that importing many people does not build it anew every thousand of them.
-        most = max(self._options.overlay_max, index.manifest.count // 10) if index else 0
-        if self._options.background and overlay + gone > most:
-            self._rebuilder.start()
+            view = self._rows.view()
+        self._current.rebuild_if_needed(view)
 
-    def _build_index(self, stop: threading.Event) -> RebuildResult:
-        started_s = time.monotonic()
-        with self._lock:
+    def _settled(self) -> tuple[View, int]:
+        """The rows with every change that is in the store, and the highest template id there ever was."""
+        with self._changing, self._lock:
             self._rows.compact()
-            view, sequence = self._rows.view(), self._rows.sequence
-        try:
-            index = self._write_index(view, sequence, stop)
-        except BuildAbandoned:
-            raise ShuttingDown("The gallery is closing; the index was not built.") from None
-        except OSError as error:
-            raise StorageFull(f"The index in {self._options.index_path} could not be written: {error}.") from error
-        with self._lock:
-            self._index = index
-        return RebuildResult(len(view.ids), time.monotonic() - started_s)
-
-    def _write_index(self, view: View, sequence: int, stop: threading.Event) -> VectorIndex | None:
-        options = self._options
-        if not len(view.ids):
-            drop_index(options.index_path)
-            return None
-        return build_index(
-            options.index_path,
-            view.ids,
-            view.vectors,
-            store_id=self._store.store_id,
-            fingerprint=options.fingerprint,
-            trees=options.trees,
-            search_k=options.search_k,
-            sequence=sequence,
-            stop=stop,
-        )
-
-    def _load_index(self) -> None:
-        """Take the index of an earlier run when it is whole and knows what this store holds."""
-        options, view = self._options, self._rows.view()
-        try:
-            index = load_index(
-                options.index_path,
-                store_id=self._store.store_id,
-                fingerprint=options.fingerprint,
-                dimension=options.dimension,
-            )
-            index.require_fits(view.ids, view.vectors, self._rows.sequence, options.search_k)
-        except IndexUnusable as error:
-            self._rebuilder.error = str(error) if len(view.ids) else None
-        else:
-            self._index = index
-
-
-def _changes_since(view: View, index: VectorIndex | None) -> tuple[int, int]:
-    """Subjects enrolled or changed, and those gone or changed, since the index was built; without one all are new."""
-    covered = view.first_after(index.manifest.sequence) if index else 0
-    live = view.live_before(covered)
-    gone = index.manifest.count - live if index else 0
-    return view.live_before(len(view.ids)) - live, gone
+            return self._rows.view(), self._rows.sequence

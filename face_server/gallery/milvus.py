@@ -97,7 +97,7 @@ class MilvusGallery:
         self._lock = threading.Lock()  # of the counts
         self._subjects = self._templates = 0
         self._error: str | None = None
-        self._built_s = 0.0
+        self._built_s: float | None = None
         self._closing = threading.Event()
         self._rebuilder = Rebuilder(self._remake_subjects, observer)
         self._server = MilvusServer(options)
@@ -327,12 +327,20 @@ class MilvusGallery:
     def index_status(self) -> IndexStatus:
         """How the collection of subjects stands, which is Milvus' index: it has no overlay, and its age is a server's.
 
-        built_s: when it was made anew here, 0 where that was not so.
+        built_s: when it was made anew here.
         """
         with self._lock:
             error, subjects = self._error or self._rebuilder.error, self._subjects
         state = "building" if self._rebuilder.is_running else "absent" if self._error else "ready"
-        return IndexStatus(state, subjects, 0, self._built_s, 0, error)  # type: ignore[arg-type]
+        return IndexStatus(
+            state,  # type: ignore[arg-type]
+            "milvus",
+            "milvus",
+            overlay=0,
+            subjects=subjects,
+            built_s=self._built_s,
+            error=error,
+        )
 
     def rebuild(self) -> RebuildResult:
         """Make every subject's row anew that is not what its templates say; two at once are one.
@@ -341,25 +349,25 @@ class MilvusGallery:
         """
         return self._rebuilder.run()
 
-    def _remake_subjects(self, stop: threading.Event) -> RebuildResult:
+    def _remake_subjects(self) -> RebuildResult:
         started_s = time.monotonic()
         if self._server.dimension() != self._options.dimension:
             self._server.start_anew()
-        should = self._names_by_truth(stop)
+        should = self._names_by_truth()
         rows = self._server.walk(Table.SUBJECTS, 'pk > ""', ("pk", "made_of"))
-        has = {row["pk"]: row["made_of"] for row in _until(stop, rows)}
+        has = {row["pk"]: row["made_of"] for row in _until(self._closing, rows)}
         wrong = {name for name in should.keys() | has.keys() if should.get(name) != has.get(name)}
-        for name in _until(stop, sorted(wrong)):
+        for name in _until(self._closing, sorted(wrong)):
             with self._changing:
                 self._settled(bytes.fromhex(name))
         self._count()
         self._built_s = time.time()
         return RebuildResult(len(should), time.monotonic() - started_s)
 
-    def _names_by_truth(self, stop: threading.Event) -> dict[str, str]:
+    def _names_by_truth(self) -> dict[str, str]:
         """Of every subject what its row must be made of."""
         rows: dict[str, list[Row]] = {}
-        for row in _until(stop, self._server.walk(Table.TEMPLATES, 'subject != ""', LIGHT_FIELDS)):
+        for row in _until(self._closing, self._server.walk(Table.TEMPLATES, 'subject != ""', LIGHT_FIELDS)):
             rows.setdefault(row["subject"], []).append(row)
         stand = {name: standing(own) for name, own in rows.items()}
         return {name: one.made_of for name, one in stand.items() if one.live}

@@ -1,5 +1,5 @@
-"""One build at a time: whoever asks while one runs gets that one's result. Owns the thread, the stop signal and the
-pause after a failure; may not know what is built.
+"""One build at a time: whoever asks while one runs gets that one's result. Owns the thread and the pause after a
+failure; may not know what is built.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from face_server.errors import FaceLoginError, ShuttingDown
 from face_server.gallery.results import RebuildResult
 from face_server.observing import NOBODY, Observer
 
-#: A build of 100,000 vectors is in Annoy's hands for 4 s; who stops the daemon need not wait for a larger one.
+#: A build that was ended needs no more than to be swept up; a disk that takes longer is not waited for.
 CLOSE_S = 5.0
 #: After a failed build the next automatic one waits so long: a full disk is not written to again at every enrolment.
 _RETRY_S = 60.0
 
 
 class Rebuilder:
-    """Runs `build(stop)`, which raises FaceLoginError on failure and gives up soon after `stop` is set."""
+    """Runs `build()`, which raises FaceLoginError on failure, ShuttingDown when it was told to end."""
 
-    def __init__(self, build: Callable[[threading.Event], RebuildResult], observer: Observer = NOBODY) -> None:
+    def __init__(self, build: Callable[[], RebuildResult], observer: Observer = NOBODY) -> None:
         self._build = build
         self._observer = observer
         self._lock = threading.Lock()
-        self._stop = threading.Event()
+        self._closed = False
         self._running: Future[RebuildResult] | None = None
         self._retry_at_s = 0.0
         #: Why the last attempt failed, None after a success.
@@ -52,19 +52,16 @@ class Rebuilder:
 
     def start(self) -> None:
         """Build in a thread, unless one runs, one failed lately, or the end is near."""
-        if self._stop.is_set() or time.monotonic() < self._retry_at_s:
+        if self._closed or time.monotonic() < self._retry_at_s:
             return
         running, mine = self._claim()
         if mine:
             threading.Thread(target=self._carry_out, args=(running,), name="gallery-rebuild", daemon=True).start()
 
     def close(self) -> None:
-        """Tell a running build to stop, and wait a while until it has; no other starts. Harmless when repeated.
-
-        Annoy cannot be interrupted. A build that is left behind ends with the process and has published nothing.
-        """
+        """Start no other, and wait a while for one that runs, which has been told to end. Harmless when repeated."""
         with self._lock:
-            self._stop.set()
+            self._closed = True
             running = self._running
         if running is not None:
             wait([running], CLOSE_S)
@@ -73,8 +70,8 @@ class Rebuilder:
         with self._lock:
             if self._running is not None:
                 return self._running, False
-            if self._stop.is_set():
-                raise ShuttingDown("The gallery is closing.")
+            if self._closed:
+                raise ShuttingDown("The gallery is closing; the index was not built.")
             self._running = Future()
             return self._running, True
 
@@ -95,7 +92,7 @@ class Rebuilder:
     def _observed_build(self) -> RebuildResult:
         started_s, failed = time.monotonic(), True
         try:
-            result = self._build(self._stop)
+            result = self._build()
             failed = False
         except ShuttingDown:  # told to stop, which is no failure
             failed = False

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from face_server.gallery.manifest import Manifest, Measured
 from face_server.types import SubjectId, Template
 
 
@@ -107,17 +108,41 @@ class StoreUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexStatus:
-    """state: `building` while a build runs, else `ready` with a usable index, else `absent`.
+class BuildProgress:
+    """What a running build is at, and the share (0 to 1) that is done of the whole."""
 
-    subjects, sequence (highest template id covered) and built_s (Unix time) are of the index in use, 0 without one.
-    overlay: subjects enrolled or changed since, which are searched one by one. error: why there is no index or no newer
-    one.
+    phase: str
+    done: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """state: `building` while a build runs, else `ready` when searches go as configured, else `absent`: an index is
+    wanted, and there is none that can be used, so every search looks at everybody.
+
+    configured, kind: `auto`, `annoy` or `exact` as asked for; `annoy` or `exact` as searches go now; `milvus` there.
+    subjects, built_s: of the index in use, and when it was built (Unix time), None where that is not known.
+    manifest: of the index in use, or of the build that found exact search cheaper; None where nothing was measured.
+    overlay: subjects enrolled or changed since it, which Annoy does not know and a search looks at one by one; all
+    where Annoy is wanted and there is none. progress: of the running build. error: why there is no index or no newer.
     """
 
     state: Literal["ready", "building", "absent"]
-    subjects: int
-    sequence: int
-    built_s: float
+    configured: Literal["auto", "annoy", "exact", "milvus"]
+    kind: Literal["annoy", "exact", "milvus"]
     overlay: int
-    error: str | None
+    subjects: int = 0
+    built_s: float | None = None
+    manifest: Manifest | None = None
+    progress: BuildProgress | None = None
+    error: str | None = None
+
+    @property
+    def measured(self) -> Measured | None:
+        """What was measured of the Annoy in use."""
+        return self.manifest.measured if self.manifest and self.kind == "annoy" else None
+
+    @property
+    def sequence(self) -> int:
+        """The highest template id that the index covers, 0 without one."""
+        return self.manifest.sequence if self.manifest else 0

@@ -30,6 +30,8 @@ _START_ROWS = 1024
 ROUNDING = 1e-5
 #: A mean of unit vectors shorter than this points wherever rounding pushes it.
 _CANCELLED = 1e-3
+#: Below any score there is.
+_GONE = -2.0
 #: The score of a subject without a direction: no threshold is as low.
 _NOBODY = -1.0
 
@@ -79,6 +81,10 @@ class View:
         """The first row whose id is higher than `sequence`."""
         return int(np.searchsorted(self.ids, sequence, side="right"))
 
+    def live(self, row: int) -> NDArray[np.intp]:
+        """The rows before this one that are not removed."""
+        return np.flatnonzero(~self.removed[:row])
+
     def live_before(self, row: int) -> int:
         """How many rows before this one are not removed."""
         return row - int(np.count_nonzero(self.removed[:row]))
@@ -92,12 +98,12 @@ class View:
 
     def nearest(self, probe: FloatArray, count: int, start: int = 0) -> NDArray[np.intp]:
         """The live rows from `start` on whose score is among the `count` highest, and those that may tie with them."""
-        live = start + np.flatnonzero(~self.removed[start:])
-        scores = (self.vectors[start:] @ probe)[live - start]
-        if len(live) <= count:
-            return live
-        cut = np.partition(scores, -count)[-count]
-        return np.compress(scores >= cut - ROUNDING, live)
+        scores, removed = self.vectors[start:] @ probe, self.removed[start:]
+        if len(scores) - int(np.count_nonzero(removed)) <= count:
+            return start + np.flatnonzero(~removed)
+        scores[removed] = _GONE
+        cut = scores.max() if count == 1 else np.partition(scores, -count)[-count]
+        return start + np.flatnonzero(scores >= cut - ROUNDING)
 
     def rank(self, rows: NDArray[np.intp], probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
         """At most `limit` subjects of these rows, the highest exact score first, ties in the order of subject keys."""
@@ -148,7 +154,7 @@ class Rows:
             rows._enter(listed[-1])
             rows._fill(row, centroid(vectors))
         rows._enrolled = [listed[place] for place in order]
-        rows.compact()
+        rows.compact(0.0)
         return rows
 
     def view(self) -> View:
@@ -192,10 +198,13 @@ class Rows:
         self.templates -= sum(one.templates for one in gone)
         self._removed[self.view().rows_of(np.array([one.newest for one in gone], np.int64))] = True
 
-    def compact(self) -> None:
-        """Give back the room of removed rows. Views taken before keep the former matrix."""
+    def compact(self, share: float = 0.25) -> None:
+        """Give back the room of removed rows where they are more than this share, which is worth a copy of the rest.
+
+        Views taken before keep the former matrix.
+        """
         live = self.view().live_before(self._size)
-        if live < self._size:
+        if self._size - live > share * self._size:
             self._move(max(_START_ROWS, live + live // 8))
 
     def _enter(self, one: Enrolled) -> None:

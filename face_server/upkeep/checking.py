@@ -112,7 +112,7 @@ def _index(config: Config, seen: Examination) -> Iterator[Finding]:
         yield warning("the index cannot be compared with a damaged store; searches do not trust it either")
         return
     try:
-        found = look(config.gallery.path, config.index.path, config.index.search_k, config.gallery.encryption_key_file)
+        found = look(config.gallery.path, config.index.path, config.gallery.encryption_key_file)
     except StoreDamaged as error:
         yield problem(str(error))
         return

@@ -151,7 +151,7 @@ def _present(config: Config, stored: StoreReader, former: Path | None) -> StoreK
 
 def _drop_index(config: Config) -> None:
     """It holds vectors that are not sealed. The daemon builds it anew, where it may."""
-    from face_server.gallery.index import drop_index
+    from face_server.gallery.manifest import drop_index
 
     try:
         drop_index(config.index.path)

@@ -178,7 +178,7 @@ def _drop_index(config: Config) -> str | None:
 
     Why it is still there, if it is.
     """
-    from face_server.gallery.index import drop_index
+    from face_server.gallery.manifest import drop_index
 
     try:
         if config.index.path.exists():

@@ -25,7 +25,9 @@ class IndexStatus:
     """The search index, of `subjects`: `sequence` is the store's change number at its build, `overlay` how many
     subjects are new or changed since.
 
-    `built_s` is Unix time in seconds; `error` says why the last build failed.
+    `built_s` is Unix time in seconds; `error` says why the last build failed. `configured` and `kind`: how searches are
+    to go, and how they do. `recall` and what follows are of the Annoy in use: of `probes` it missed `misses`, so with a
+    confidence of 95 % it finds `recall_at_least`. `phase` and `done` (0 to 1) are of a running build.
     """
 
     state: Literal["ready", "building", "absent"]
@@ -34,6 +36,16 @@ class IndexStatus:
     overlay: int
     built_s: float | None = None
     error: str | None = None
+    configured: Literal["auto", "annoy", "exact", "milvus"] | None = None
+    kind: Literal["annoy", "exact", "milvus"] | None = None
+    recall: float | None = None
+    recall_at_least: float | None = None
+    probes: int | None = None
+    misses: int | None = None
+    search_k: int | None = None
+    trees: int | None = None
+    phase: str | None = None
+    done: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,11 @@ def gallery_options(root: Path, **changes: Any) -> GalleryOptions:
         "max_map_bytes": 2**26,
         "trees": 10,
         "neighbours": 10,
-        "search_k": 20000,
         "overlay_max": 1000,
+        # Auto would leave so few people to exact search. Measured on a few dozen probes, which takes no time; the least
+        # effort that is tried is as much as there is in a few hundred subjects.
+        "kind": "annoy",
+        "recall": 0.9,
         "background": False,
     }
     return GalleryOptions(**(options | changes))

@@ -15,9 +15,8 @@ import pytest
 from agreement import enrol_many, expected, found, noisy, told
 from people import DIMENSION, make_template, unit
 
-from face_server.errors import ModelMismatch, ShuttingDown, StorageFull, StoreDamaged, TooManyImages
-from face_server.gallery import IndexUnusable
-from face_server.gallery import index as index_module
+from face_server.errors import ModelMismatch, StorageFull, StoreDamaged, TooManyImages
+from face_server.gallery import current_index
 from face_server.gallery import local as gallery_module
 from face_server.gallery import rows as rows_module
 
@@ -324,7 +323,16 @@ DAMAGE = {
         index, annoy=manifest_of(index)["annoy"] | {"name": "../index/" + manifest_of(index)["annoy"]["name"]}
     ),
     "former schema, an item per template": lambda index: change_manifest(index, schema=1),
-    "later schema": lambda index: change_manifest(index, schema=3),
+    "former schema, nothing measured": lambda index: change_manifest(index, schema=2),
+    "later schema": lambda index: change_manifest(index, schema=4),
+    "another kind": lambda index: change_manifest(index, kind="exact"),
+    "an unknown kind": lambda index: change_manifest(index, kind="guess"),
+    "nothing measured": lambda index: change_manifest(index, measured=None),
+    "measured for a lower recall": lambda index: change_manifest(
+        index, measured=manifest_of(index)["measured"] | {"target": 0.5}
+    ),
+    "measured in words": lambda index: change_manifest(index, measured="well"),
+    "measured by another program": lambda index: change_manifest(index, measured={"recall": 1.0}),
     "another store": lambda index: change_manifest(index, store_id="0" * 32),
     "another model": lambda index: change_manifest(index, fingerprint="model-b"),
     "another dimension in the manifest": lambda index: change_manifest(index, dimension=8),
@@ -420,124 +428,13 @@ def test_a_build_that_cannot_be_written_is_storage_full_and_the_former_index_sta
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(index_module, "_publish", full)
+    monkeypatch.setattr(current_index, "publish", full)
     with pytest.raises(StorageFull, match="No space left"):
         gallery.rebuild()
     assert {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()} == kept
     status = gallery.index_status()
     assert (status.state, status.subjects, status.overlay) == ("ready", 10, 10) and "No space left" in status.error
     assert found(gallery, 3) and found(gallery, 15)
-
-
-def test_a_new_index_that_fails_its_test_is_not_published(open_gallery, tmp_path, monkeypatch):
-    gallery = open_gallery()
-    enrol_many(gallery, 10)
-
-    class OneNeighbour(annoy.AnnoyIndex):
-        """What 1.17.3 does when some compilers build it."""
-
-        def get_nns_by_vector(self, vector, n, search_k=-1, include_distances=False):
-            return super().get_nns_by_vector(vector, 1, search_k, include_distances)
-
-    monkeypatch.setattr(index_module.annoy, "AnnoyIndex", OneNeighbour)
-    with pytest.raises(IndexUnusable, match="1 neighbours of 5"):
-        gallery.rebuild()
-    assert list((tmp_path / "index").iterdir()) == []
-    assert gallery.index_status().state == "absent" and found(gallery, 3)
-
-
-# Rebuilding while requests go on
-
-
-@pytest.fixture
-def held_build(monkeypatch):
-    """Builds stop after their snapshot was taken, until `go` is set; `reached` is set when one waits."""
-    reached, go, started = threading.Event(), threading.Event(), []
-    build = gallery_module.build_index
-
-    def held(*arguments, **options):
-        started.append(1)
-        reached.set()
-        go.wait(20)
-        return build(*arguments, **options)
-
-    monkeypatch.setattr(gallery_module, "build_index", held)
-    yield reached, go, started
-    go.set()
-
-
-@pytest.mark.parametrize("indexed_before", [False, True])
-def test_changes_during_a_build_hold_during_it_after_it_and_after_restart(open_gallery, held_build, indexed_before):
-    reached, go, _ = held_build
-    gallery = open_gallery()
-    enrol_many(gallery, 40)
-    if indexed_before:
-        go.set()
-        gallery.rebuild()
-        reached.clear()
-        go.clear()
-    builder = threading.Thread(target=gallery.rebuild)
-    builder.start()
-    assert reached.wait(20) and gallery.index_status().state == "building"
-    gallery.remove([3])
-    gallery.enrol(100, [make_template(100)])
-    gallery.enrol(5, [make_template(500)], replace=True)
-
-    def right():
-        replaced = gallery.identify(unit(500), 1)[0].subject == 5
-        return found(gallery, 100) and not found(gallery, 3) and not found(gallery, 5) and replaced
-
-    assert right()
-    go.set()
-    builder.join()
-    status = gallery.index_status()
-    assert right() and (status.state, status.subjects, status.sequence, status.overlay) == ("ready", 40, 40, 2)
-    gallery = open_gallery()
-    assert gallery.index_status().state == "ready" and right()
-
-
-def test_two_rebuilds_at_once_are_one(open_gallery, held_build):
-    reached, go, started = held_build
-    gallery = open_gallery()
-    enrol_many(gallery, 10)
-    results = []
-    threads = [threading.Thread(target=lambda: results.append(gallery.rebuild())) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    assert reached.wait(20)
-    time.sleep(0.1)  # no event tells that the others wait; were they to build, `started` would say so
-    go.set()
-    for thread in threads:
-        thread.join()
-    assert len(started) == 1 and len(results) == 3 and results[0] is results[1] is results[2]
-    assert results[0].subjects == 10 and results[0].seconds > 0
-
-
-def test_closing_abandons_a_running_build_and_leaves_no_files_of_it(open_gallery, held_build, tmp_path):
-    reached, go, _ = held_build
-    gallery = open_gallery()
-    enrol_many(gallery, 10)
-    outcome = []
-
-    def build():
-        try:
-            outcome.append(gallery.rebuild())
-        except ShuttingDown as error:
-            outcome.append(error)
-
-    builder = threading.Thread(target=build)
-    builder.start()
-    assert reached.wait(20)
-    closer = threading.Thread(target=gallery.close)
-    closer.start()
-    wait_until(gallery._rebuilder._stop.is_set)
-    go.set()
-    closer.join(20)
-    builder.join(20)
-    assert isinstance(outcome[0], ShuttingDown) and list((tmp_path / "index").iterdir()) == []
-    with pytest.raises(ShuttingDown):
-        gallery.rebuild()
-    assert found(open_gallery(), 3)
 
 
 def test_the_index_is_built_in_the_background_when_missing_and_when_the_overlay_or_removals_grow(open_gallery):
@@ -563,7 +460,7 @@ def test_a_failed_background_build_is_not_tried_again_at_every_enrolment(open_ga
         tries.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(gallery_module, "build_index", full)
+    monkeypatch.setattr(current_index, "prepare", full)
     gallery = open_gallery(background=True, overlay_max=0)
     for seed in range(20):
         gallery.enrol(seed, [make_template(seed)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +72,7 @@ def test_builds_are_told_with_their_outcome(gallery: LocalGallery, seen: Seen, t
 
 
 def test_a_build_that_is_told_to_stop_has_not_failed(seen: Seen) -> None:
-    def abandoned(stop: threading.Event) -> RebuildResult:
+    def abandoned() -> RebuildResult:
         raise ShuttingDown("The gallery is closing.")
 
     with pytest.raises(ShuttingDown):

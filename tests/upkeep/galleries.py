@@ -29,7 +29,10 @@ def configured(root: Path, settings: str = "", weights: bytes = b"weights") -> C
     (root / "network.pb").write_bytes(weights)
     sha256 = hashlib.sha256(weights).hexdigest()
     path = root / "config.ini"
-    path.write_text(f"[embedding]\nmodel = network.pb\nsha256 = {sha256}\ncentre = false\n{settings}")
+    model = f"[embedding]\nmodel = network.pb\nsha256 = {sha256}\ncentre = false\n"
+    # So few people need no index of Annoy's; where one is allowed, it is what holds vectors beside the store.
+    index = "" if "encryption_key_file" in settings else "[index]\nkind = annoy\nrecall = 0.9\ntrees = 10\n"
+    path.write_text(model + index + settings)
     return load_config(path)
 
 

@@ -175,7 +175,7 @@ def test_keygen_makes_a_private_key_once(config: Config, tmp_path: Path, capsys:
 
 def test_a_look_from_outside_needs_the_key_and_says_so(config: Config, key: StoreKey, other: StoreKey) -> None:
     rekey(config, key.path)
-    where = config.gallery.path, config.index.path, config.index.search_k
+    where = config.gallery.path, config.index.path
     assert look(*where, key.path).templates == 5
     with pytest.raises(KeyMismatch, match="encryption_key_file"):
         look(*where)

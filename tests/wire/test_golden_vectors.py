@@ -82,6 +82,23 @@ FACE_2 = DetectedFace(
 QUALITY = Quality(100.5, 0.998877, 210.125, 127.5, -0.05, 0.1, 2.25)
 READY = rep.IndexStatus("ready", subjects=6, sequence=9, overlay=1, built_s=1700000000.25)
 ABSENT = rep.IndexStatus("absent", subjects=0, sequence=0, overlay=0, error="The disk is full.")
+BUILDING = rep.IndexStatus(
+    "building",
+    subjects=19000,
+    sequence=19500,
+    overlay=120,
+    built_s=1700000000.25,
+    configured="auto",
+    kind="annoy",
+    recall=0.999791,
+    recall_at_least=0.999011,
+    probes=4793,
+    misses=1,
+    search_k=16000,
+    trees=50,
+    phase="growing",
+    done=0.375,
+)
 TOO_BLURRED = Blurred("Hold still: sharpness is 12, 40 is needed.", sharpness=12, min_sharpness=40)
 
 THRESHOLDS = (rep.ThresholdStatus(1, 1, 0.625, 0.6875), rep.ThresholdStatus(3, 3, 0.75))
@@ -97,6 +114,9 @@ EXPECTED_REPLIES = {
     ),
     "status without an index, of an earlier daemon": rep.StatusReply(
         "0.1.0", 0.0, "facenet", "ab12", 512, 0, 0, ABSENT, UNSUPPORTED, queue=0, connections=1, requests=1
+    ),
+    "status while the index is built": rep.StatusReply(
+        "0.1.0", 0.0, "facenet", "ab12", 512, 20000, 20000, BUILDING, UNSUPPORTED, queue=0, connections=1, requests=1
     ),
     "detect without a face": rep.DetectReply(640, 480, ()),
     "detect with two faces": rep.DetectReply(640, 480, (FACE, FACE_2)),

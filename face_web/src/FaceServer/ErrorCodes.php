@@ -34,6 +34,7 @@ final class ErrorCodes
         'shutting_down' => 'operator',
         'storage_full' => 'operator',
         'gallery_unavailable' => 'operator',
+        'index_failed' => 'operator',
         'model_mismatch' => 'operator',
         'threshold_unsupported' => 'operator',
         'internal' => 'operator',
