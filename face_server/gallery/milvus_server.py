@@ -196,7 +196,9 @@ class MilvusServer:
             tls["server_pem_path"] = str(options.ca)
         uri = self._lite.uri if self._lite is not None else options.uri
         # A connection of its own: a shared one would be closed under another gallery of this process.
-        return MilvusClient(uri, token=options.token, timeout=self._timeout_s, dedicated=True, **tls)
+        return MilvusClient(
+            uri, token=options.token, timeout=self._timeout_s, dedicated=True, grpc_options=_RECONNECT, **tls
+        )
 
     def _name(self, table: Table) -> str:
         return f"{self._options.collection}_{table}"
@@ -224,9 +226,9 @@ class MilvusServer:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> GalleryUnavailable:
-        reason = str(getattr(error, "message", None) or error).split("\n")[0][:300]
+        reason = str(getattr(error, "message", None) or error).split("\n")[0][:300].rstrip(". ")
         return GalleryUnavailable(
-            f"The gallery in Milvus ({self._options.uri}) does not answer, or refuses: {reason} What was asked may or "
+            f"The gallery in Milvus ({self._options.uri}) does not answer, or refuses: {reason}. What was asked may or "
             "may not have been done; asked again it is done once. See that Milvus runs and is reached."
         )
 
@@ -322,6 +324,9 @@ TEXT_BYTES = 65_535
 MOST_TEXTS = 64
 
 _STRONG = {"consistency_level": "Strong"}
+#: gRPC waits longer after each failure to connect, up to two minutes, and pymilvus' new channels would share that wait:
+#: a daemon would stay out for minutes after its Milvus is back.
+_RECONNECT = {"grpc.use_local_subchannel_pool": 1, "grpc.max_reconnect_backoff_ms": 1000}
 
 
 class _Lite:

@@ -290,7 +290,7 @@ def test_a_server_that_is_gone_is_told_and_lets_nobody_in_and_back_again_has_los
             server.start()  # it has forgotten that its collections were loaded
             assert told(gallery.identify(unit(3), 2)) == expected(enrolled, unit(3), 2)
             gallery.enrol("new", [make_template(500)])
-            gallery._count()
+            gallery.rebuild()
             assert found(gallery, 500, "new") and gallery.index_status().error is None
     finally:
         server.kill()
@@ -372,6 +372,17 @@ def test_an_id_is_no_part_of_an_expression(another, subject):
     assert gallery.remove([subject]).removed == () and gallery.subjects("Jw==", 9).subjects != ()
     gallery.enrol(subject, [make_template(2)])
     assert found(gallery, 2, subject) and gallery.remove([subject]).removed == (subject,) and found(gallery, 1, "ada")
+
+
+def test_calibrate_reads_every_template(another, monkeypatch):
+    from face_server.evaluation import calibrating
+
+    gallery = another()
+    gallery.enrol("ada", [make_template(1), make_template(2)])
+    gallery.enrol(7, [make_template(3)])
+    monkeypatch.setattr(calibrating, "_PAGE", 1)
+    read = [(whose, vector.tobytes()) for whose, vector in calibrating._vectors_in(gallery)]
+    assert read == [("7", unit(3).tobytes()), ("ada", unit(1).tobytes()), ("ada", unit(2).tobytes())]
 
 
 def test_forgetting_is_refused_since_bytes_are_not_gone(another):
