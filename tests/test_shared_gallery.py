@@ -62,6 +62,7 @@ def test_two_daemons_share_one_gallery_and_the_death_of_one_loses_nothing(
     with daemons[1].client() as two:
         assert two.identify(again).id == "ada" and two.identify(other).id == "bob"
         assert two.rebuild().subjects == 2
+    assert "2 subjects, 2 templates" in daemons[1].command("status").stdout
     told = " ".join(daemons[1].command("doctor").stdout.split())
     assert f"in Milvus, {milvus.uri}: 2 subjects, 2 templates" in told
     daemons[0] = start(milvus, daemons[0].config_path.parent)

@@ -435,3 +435,28 @@ except ConfigError as error:
 def test_without_pymilvus_it_is_told_how_to_install_it(tmp_path):
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert "pip install --require-hashes -r requirements-milvus.lock" in json.loads(done.stdout)
+
+
+def test_a_server_is_reached_by_tls_and_only_by_who_trusts_its_certificate(authority, tmp_path):
+    import grpc
+    from milvus_lite.adapter.grpc.server import _build_server
+    from milvus_lite.db import MilvusLite
+
+    from face_server.gallery.milvus import MilvusGallery
+
+    database = MilvusLite(str(tmp_path / "milvus.db"))
+    server = _build_server(database, 1)
+    credentials = grpc.ssl_server_credentials([(authority.here.key.read_bytes(), authority.here.cert.read_bytes())])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    try:
+        uri = f"https://127.0.0.1:{port}"
+        with MilvusGallery(milvus_options(uri, "tls", ca=authority.cert, token="root:secret")) as gallery:
+            gallery.enrol("ada", [make_template(1)])
+            assert found(gallery, 1, "ada")
+        for foreign in (uri, f"http://127.0.0.1:{port}"):
+            with pytest.raises(GalleryUnavailable):
+                MilvusGallery(milvus_options(foreign, "tls", timeout_s=1.0))
+    finally:
+        server.stop(0).wait()
+        database.close()
