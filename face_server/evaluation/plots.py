@@ -155,6 +155,27 @@ def side_by_side(pictures: tuple[RgbImage, RgbImage], crops: tuple[RgbImage, Rgb
     return _png(figure)
 
 
+def gallery_plot(templates: Sequence[int], panels: Sequence[tuple[str, str, dict[str, Sequence[float]]]]) -> bytes:
+    """Figures over the size of a gallery: of each panel the title, the axis and lines by their names. Both axes are
+    logarithmic, but of shares that reach 1.
+    """
+    figure = Figure(figsize=(11.0, 3.6 * ((len(panels) + 1) // 2)), layout="constrained", facecolor="white")
+    grid = figure.subplots((len(panels) + 1) // 2, 2, squeeze=False)
+    for axes, (title, unit, lines) in zip(grid.flat, panels, strict=False):
+        for colour, (name, values) in zip(_SERIES, lines.items(), strict=False):
+            axes.plot(templates, values, marker="o", markersize=5, color=colour, linewidth=1.8, label=name)
+        axes.set_xscale("log")
+        share = all(0 <= value <= 1 for values in lines.values() for value in values)
+        axes.set_yscale("linear" if share else "log")
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        axes.set_xlabel("templates enrolled")
+        axes.set_ylabel(unit)
+        axes.grid(True, color="#dddddd", linewidth=0.7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def _trade_off(rates: ErrorRates) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """FMR and FNMR at about 1,200 thresholds: some 200 per decade of FMR, from a single false match on."""
     count = len(rates.nonmated)
