@@ -25,11 +25,12 @@ from websites import php_is_there
 
 import face_server.doctor
 from face_server.assembly import expected_fingerprint
-from face_server.checks.findings import Examined, Finding, examine
+from face_server.checks.findings import Examined, Finding, Level, examine
 from face_server.checks.machine import permissions
 from face_server.config import load_config
 from face_server.doctor import CHECKS, diagnose
 from face_server.gallery import GalleryOptions, LocalGallery, TemplateStore
+from face_server.gallery.sealing import StoreKey
 from face_server.types import Quality, Template
 
 PATIENCE_S = 120.0
@@ -262,6 +263,32 @@ def test_a_model_file_that_is_damaged_or_gone_is_named(place: Place, models: Pat
     assert finding.text.startswith(f"{kind}: {models / name} has sha256 ") and "fetch it again" in finding.text
     (models / name).unlink()
     assert f"{models / name} is missing: run ./scripts/setup" in only(place.findings("weights"), "problem").text
+
+
+def test_a_sealed_gallery_needs_its_key_and_the_finding_says_what_to_do(place: Place, tmp_path: Path) -> None:
+    key = StoreKey.make(tmp_path / "elsewhere" / "key")
+    place.write()
+    with LocalGallery(replace(place.options(), key=key, kind="exact")) as gallery:
+        gallery.enrol("ada", [template(1, place.options().fingerprint)])
+    (finding,) = place.findings("store")
+    assert finding.level is Level.PROBLEM and "encryption_key_file" in finding.text and key.key_id in finding.text
+    other = StoreKey.make(tmp_path / "elsewhere" / "other")
+    (finding,) = place.findings("store", f"[gallery]\nencryption_key_file = {other.path}\n")
+    assert finding.level is Level.PROBLEM and other.key_id in finding.text
+    right = f"[gallery]\nencryption_key_file = {key.path}\n"
+    assert [one.level for one in place.findings("store", right)] == [Level.OK]
+    key.path.chmod(0o640)
+    (finding,) = place.findings("store", right)
+    assert finding.level is Level.PROBLEM and "chmod 600" in finding.text
+
+
+def test_a_key_beside_its_gallery_is_a_warning(place: Place) -> None:
+    place.write()
+    key = StoreKey.make(place.options().store_path.parent / "key")
+    with LocalGallery(replace(place.options(), key=key, kind="exact")) as gallery:
+        gallery.enrol("ada", [template(1, place.options().fingerprint)])
+    _, finding = place.findings("store", f"[gallery]\nencryption_key_file = {key.path}\n")
+    assert finding.level is Level.WARNING and "a copy of that" in finding.text
 
 
 def test_a_centre_that_is_damaged_is_named(place: Place, models: Path) -> None:

@@ -381,12 +381,19 @@ def _writing_told(path: Path) -> Iterator[None]:
     except _NoRoom:
         raise
     except (lmdb.DiskError, lmdb.PanicError, OSError) as error:
-        raise _NoRoom(f"{error} ({shutil.disk_usage(path).free:,} bytes are free on the disk)") from error
+        raise _NoRoom(f"{error}{_free_told(path)}") from error
     except lmdb.Error as error:
         # An errno without a class of its own: EFBIG, EDQUOT, EIO. Anything else is a mistake in here, or damage.
         if type(error) is not lmdb.Error:
             raise
-        raise _NoRoom(f"{error} ({shutil.disk_usage(path).free:,} bytes are free on the disk)") from error
+        raise _NoRoom(f"{error}{_free_told(path)}") from error
+
+
+def _free_told(path: Path) -> str:
+    try:
+        return f" ({shutil.disk_usage(path).free:,} bytes are free on the disk)"
+    except OSError:  # the directory itself is gone
+        return ""
 
 
 def _unusable(path: Path, error: Exception) -> StoreDamaged:
