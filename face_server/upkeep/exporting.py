@@ -105,10 +105,11 @@ def _from_milvus(config: Config) -> Iterator[_People]:
     """Subject by subject as they are when it is their turn: there is no one moment to be read."""
     embedder = assemble_embedder(config)
     with assemble_gallery(config, embedder.fingerprint, embedder.dimension) as gallery:
-        yield _People(embedder.fingerprint, embedder.dimension, gallery.template_count(), _walk(gallery))
+        yield _People(embedder.fingerprint, embedder.dimension, gallery.template_count(), everybody(gallery))
 
 
-def _walk(gallery: Gallery) -> Iterator[SubjectDetail]:
+def everybody(gallery: Gallery) -> Iterator[SubjectDetail]:
+    """Every subject of a gallery in key order, without crops, as it is when its turn comes."""
     cursor: str | None = None
     while True:
         page = gallery.subjects(cursor, _PAGE)

@@ -16,6 +16,7 @@ from typing import Any
 import lmdb
 import numpy as np
 import pytest
+from backends import WITHOUT_MILVUS, open_backend
 from daemons import ROOT, StartDaemon
 from people import DIMENSION, unit
 from upkeep.galleries import configured, damage, enrol, opened_gallery, people_in, template
@@ -24,7 +25,7 @@ from upkeep.killing import killed_at
 from face_server.assembly import expected_fingerprint
 from face_server.config import Config
 from face_server.errors import ModelMismatch, StoreDamaged, TooManyImages, UpkeepError
-from face_server.upkeep.exporting import export
+from face_server.upkeep.exporting import everybody, export
 from face_server.upkeep.importing import Import, Into, import_file, import_original
 from face_server.upkeep.portable import read_subjects
 
@@ -135,6 +136,21 @@ def test_the_document_names_every_key(kept: Path) -> None:
     lines = [json.loads(line) for line in kept.read_bytes().split(b"\n") if line.startswith(b'{"')]
     keys = {key for line in lines for key in (*line, *line.get("crop", {}), *line.get("quality", {}))}
     assert len(keys) > 20 and [key for key in keys if f"`{key}`" not in document] == []
+
+
+@WITHOUT_MILVUS
+def test_a_gallery_in_milvus_is_filled_and_read_the_same_way(config: Config, kept: Path, tmp_path: Path) -> None:
+    changes = {"fingerprint": expected_fingerprint(config), "max_templates_per_subject": 20}
+    with open_backend("milvus lite", tmp_path, **changes) as gallery:
+        assert import_file(kept, gallery, into(config, keep_crops=False)).enrolled == 6
+        assert import_file(kept, gallery, into(config, keep_crops=False)).duplicates == 6
+        found = list(everybody(gallery))
+    told = [
+        (detail.subject, one.vector.tobytes(), one.created_s, one.image_sha256, one.quality)
+        for detail in found
+        for one in (stored.template for stored in detail.templates)
+    ]
+    assert told == [(subject, *one[1:5]) for subject, templates in people_in(config).items() for one in templates]
 
 
 # hostile files
