@@ -317,7 +317,7 @@ def test_a_record_that_was_changed_is_found_by_its_checksum(place: Place) -> Non
     assert vector in content
     data_of(place).write_bytes(content.replace(vector, vector[:-1] + bytes([vector[-1] ^ 1])))
     finding = only(place.findings("store"), "problem")
-    assert "is damaged: its checksum does not fit" in finding.text and "put a copy of" in finding.remedy
+    assert "is damaged: its checksum does not fit" in finding.text and "face-server restore" in finding.remedy
 
 
 def test_a_store_that_was_cut_short_is_found_before_it_is_read(place: Place) -> None:

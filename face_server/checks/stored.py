@@ -45,7 +45,7 @@ def store(seen: Examined) -> Iterator[Finding]:
         return
     if seen.damage is not None:
         ours = os.access(path, os.R_OK | os.X_OK)
-        copy = f"stop the daemon, put a copy of {path} back in its place, and start again"
+        copy = "stop the daemon and run face-server restore with the last backup; face-server check says more"
         yield problem(seen.damage, copy if ours else "run this as the daemon's user")
         return
     if seen.locked_out is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from face_server.assembly import require_lmdb
 from face_server.checks.findings import Finding, Level, ok, problem, warning
 from face_server.config import Config
-from face_server.errors import StoreDamaged
+from face_server.errors import KeyMismatch, StoreDamaged
 from face_server.gallery.directory import holder_of
 from face_server.gallery.inspecting import look
 from face_server.terminal import counted
@@ -61,7 +61,7 @@ def _lines(one: Finding) -> Iterator[str]:
 def check(config: Config) -> Checked:
     """Walk store, index and what lies beside them. A daemon may be at work on them.
 
-    Raises KeyMismatch, ConfigError, OSError.
+    Raises ConfigError, OSError.
     """
     require_lmdb(config, "check")
     store = config.gallery.path
@@ -69,6 +69,8 @@ def check(config: Config) -> Checked:
         return Checked((ok(f"{store} is not there yet: the daemon makes it at its first start"),), None, False)
     try:
         seen = examine(store, config.gallery.encryption_key_file)
+    except KeyMismatch as error:
+        return Checked((problem(str(error)),), None, False)
     except StoreDamaged as error:
         remedy = "stop the daemon and run face-server restore with your last backup; what is there is kept beside it"
         return Checked((problem(str(error), f"{remedy} (--force)"),), None, False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_embedder, assemble_gallery
+from face_server.assembly import assemble_embedder, assemble_gallery, expected_fingerprint
 from face_server.config import Config
 from face_server.errors import ModelMismatch, UpkeepError
 from face_server.gallery.results import SubjectDetail
@@ -71,11 +71,11 @@ def import_configured(config: Config, path: Path, *, original: bool = False, fin
     """
     if not path.exists():
         raise UpkeepError(f"There is no {path}.")
+    if original:
+        _require_stated(path, fingerprint, expected_fingerprint(config))
     embedder = assemble_embedder(config)
     gallery = config.gallery
     into = Into(embedder.fingerprint, embedder.dimension, gallery.max_templates_per_subject, gallery.keep_crops)
-    if original:
-        _require_stated(path, fingerprint, into.fingerprint)
     with assemble_gallery(config, into.fingerprint, into.dimension) as opened:
         return import_original(path, opened, into, gallery.path) if original else import_file(path, opened, into)
 
@@ -92,15 +92,16 @@ def _require_stated(path: Path, stated: str, running: str) -> None:
 
 
 def import_original(path: Path, gallery: Gallery, into: Into, beside: Path) -> Import:
-    """As `import_file`, of an original system's LMDB, which is first made into such a file, in the directory `beside`.
-
-    Raises OSError too.
-    """
+    """As `import_file`, of an original system's LMDB, first made into such a file in the directory `beside`."""
     from face_server.upkeep.original import convert
 
-    with private_directory(beside / _CONVERTING) as directory:
-        convert(path, directory / "export", into.fingerprint, into.dimension)
-        return replace(import_file(directory / "export", gallery, into), path=path)
+    try:
+        beside.mkdir(mode=0o700, parents=True, exist_ok=True)  # in Milvus there is no store yet
+        with private_directory(beside / _CONVERTING) as directory:
+            convert(path, directory / "export", into.fingerprint, into.dimension)
+            return replace(import_file(directory / "export", gallery, into), path=path)
+    except OSError as error:
+        raise UpkeepError(f"{path} could not be read by way of {beside}: {error}. Import it again.") from error
 
 
 def import_file(path: Path, gallery: Gallery, into: Into) -> Import:

@@ -82,7 +82,8 @@ def restore(config: Config, path: Path, force: bool = False) -> Restoration:
     store = config.gallery.path
     manifest = archive.read_manifest(path)
     _require_own_model(config, manifest)
-    _require_own_key(path, manifest, assemble_key(config))
+    if manifest.templates:
+        _require_own_key(path, manifest, assemble_key(config))
     try:
         make_private(store, "data.mdb", "process.lock")
         lock = DirectoryLock(store)

@@ -9,7 +9,9 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,20 @@ import lmdb
 import numpy as np
 import pytest
 from backends import WITHOUT_MILVUS, open_backend
-from daemons import ROOT, StartDaemon
+from daemons import ROOT, Daemon
 from people import DIMENSION, unit
 from upkeep.galleries import configured, damage, enrol, opened_gallery, people_in, template
 from upkeep.killing import killed_at
 
 from face_server.assembly import expected_fingerprint
-from face_server.config import Config
+from face_server.cli import run
+from face_server.config import Config, load_config
 from face_server.errors import ModelMismatch, StoreDamaged, TooManyImages, UpkeepError
+from face_server.gallery.reading import StoreReader
 from face_server.upkeep.exporting import everybody, export
 from face_server.upkeep.importing import Import, Into, import_file, import_original
 from face_server.upkeep.portable import read_subjects
+from face_server.upkeep.restore import restore
 
 PEOPLE = {"ada": [1, 2], 7: [3], '数字 "{}': [4, 5], "8": [6]}
 
@@ -430,40 +435,56 @@ def test_a_damaged_original_ends_at_most_the_process_that_reads_it(other: Config
         imported_original(other, path)
 
 
+def test_nothing_is_imported_of_the_original_system_until_it_is_said_what_it_is(
+    other: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = original(tmp_path / "lmdb", {b"1": text(1)})
+    command = ["import", str(path), "--original", "--config", str(other.source)]
+    for stated in ([], ["--fingerprint", "0" * 64]):
+        assert run([*command, *stated]) == 2
+        said = capsys.readouterr().err
+        assert "enrol --folder" in said and f"--fingerprint {expected_fingerprint(other)}" in said
+    assert run(["import", str(path), "--fingerprint", "0" * 64, "--config", str(other.source)]) == 2
+    assert not other.gallery.path.exists()
+
+
 # with the real network and a daemon
 
 
-def test_a_daemons_people_move_to_another_house(daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path) -> None:
-    daemon = daemon_in(tmp_path / "one")
-    with daemon.client() as client:
-        client.enrol("obama", [(sample_photos / "obama.jpg").read_bytes()])
-    path = tmp_path / "people"
-    assert daemon.command("export", path).returncode == 2
-    done = daemon.command("export", path, "--plaintext", "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["templates"] == 1
-    refused = daemon.command("import", path)
-    assert refused.returncode == 2 and "held by process" in refused.stderr
-    assert daemon.stop() == 0
-    made = original_of(path)
-    refused = daemon.command("import", made, "--original")
-    assert refused.returncode == 2
-    fingerprint = re.findall(r"--fingerprint ([0-9a-f]+)", refused.stderr)[0]
-    done = daemon.command("import", made, "--original", "--fingerprint", fingerprint, "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["enrolled"] == 1, done.stderr
-    (tmp_path / "two").mkdir()
-    daemon.config_path = Path(str(daemon.config_path).replace("one", "two"))
-    daemon.config_path.write_text((tmp_path / "one" / "config.ini").read_text())
-    done = daemon.command("import", path, "--json")
-    assert done.returncode == 0 and json.loads(done.stdout)["enrolled"] == 1, done.stderr
-    moved = daemon_in(tmp_path / "two")
-    with moved.client() as client:
-        assert client.identify((sample_photos / "obama3.jpg").read_bytes()).id == "obama"
+def test_backup_and_export_of_a_daemon_at_work_hold_everybody_who_was_acknowledged_before(
+    daemon: Daemon, tmp_path: Path, sample_photos: Path
+) -> None:
+    image = (sample_photos / "obama.jpg").read_bytes()
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def enrol_on_and_on() -> None:
+        with daemon.client() as client:
+            while not stop.is_set():
+                client.enrol(name := f"moving-{len(acknowledged)}", [image])
+                acknowledged.append(name)
+
+    with ThreadPoolExecutor(1) as thread:
+        enrolling = thread.submit(enrol_on_and_on)
+        try:
+            assert daemon.command("export", tmp_path / "file").returncode == 2  # it must be said that it is plaintext
+            before = [*acknowledged]
+            assert daemon.command("backup", tmp_path / "file.tar").returncode == 0
+            assert daemon.command("export", tmp_path / "file", "--plaintext").returncode == 0
+        finally:
+            stop.set()
+            enrolling.result()
+    assert 0 < len(before) < len(acknowledged)
+    restored, filled = (daemon_config(daemon, tmp_path / name) for name in ("restored", "filled"))
+    restore(restored, tmp_path / "file.tar")
+    assert run(["import", str(tmp_path / "file"), "--config", str(filled.source)]) == 0
+    for config in (restored, filled):
+        with StoreReader(config.gallery.path) as reader, reader.snapshot() as snapshot:
+            assert set(before) <= {detail.subject for detail in snapshot.details()}
 
 
-def original_of(path: Path) -> Path:
-    """The people of an export as the original system kept them, under numbers."""
-    people = {
-        str(number).encode(): ",".join(map(str, detail.templates[0].template.vector.tolist())).encode()
-        for number, detail in enumerate(read_subjects(path))
-    }
-    return original(path.with_name("original"), people)
+def daemon_config(daemon: Daemon, root: Path) -> Config:
+    """The daemon's, with a gallery of its own."""
+    root.mkdir()
+    (root / "config.ini").write_text(daemon.config_path.read_text())
+    return load_config(root / "config.ini")
