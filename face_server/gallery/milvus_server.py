@@ -172,11 +172,11 @@ class MilvusServer:
             data=[probe.tolist()],
             limit=min(count, MOST_ROWS),
             anns_field="vector",
-            output_fields=["pk", "vector"],
+            output_fields=["vector"],
             search_params={"metric_type": "IP", "params": self._search_params(count)},
             **_STRONG,
         )
-        return [(hit["entity"]["pk"], np.asarray(hit["entity"]["vector"], np.float32)) for hit in hits]
+        return [(hit["pk"], np.asarray(hit["entity"]["vector"], np.float32)) for hit in hits]
 
     def _search_params(self, count: int) -> dict[str, int]:
         return {"ef": max(_HNSW_EF, 2 * count)} if self._options.index == "hnsw" else {}

@@ -137,6 +137,53 @@ def row_says(gallery, subject, vectors):
     assert np.allclose(nearest[str(subject).encode().hex()], centroid(vectors), atol=1e-6)
 
 
+class Meanwhile:
+    """A connection on which something happens before the first write of a subject's row, or its deletion."""
+
+    def __init__(self, server, happens):
+        self._server, self._happens = server, [happens]
+
+    def __getattr__(self, name):
+        method = getattr(self._server, name)
+        if name not in ("put", "drop"):
+            return method
+
+        def write(table, rows):
+            if table == "subjects" and self._happens:
+                self._happens.pop()()
+            return method(table, rows)
+
+        return write
+
+
+MEANWHILE = {
+    "enrolled": (lambda gallery: gallery.enrol("ada", [make_template(7)]), [1, 2, 7]),
+    "replaced": (lambda gallery: gallery.enrol("ada", [make_template(7)], replace=True), [7]),
+    "removed": (lambda gallery: gallery.remove(["ada"]), []),
+}
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_a_row_that_is_written_late_is_written_again_as_it_must_be(another, meanwhile):
+    one, other = another(), another()
+    one.enrol("ada", [make_template(1)])
+    happens, left = MEANWHILE[meanwhile]
+    one._server = Meanwhile(one._server, lambda: happens(other))
+    one.enrol("ada", [make_template(2)])
+    assert truth(one, "ada")["ada"] == [make_template(seed).image_sha256 for seed in left] and leftovers(one) == 0
+    assert [entry.templates for entry in one.subjects(None, 9).subjects] == ([len(left)] if left else [])
+    if left:
+        row_says(one, "ada", [unit(seed) for seed in left])
+
+
+def test_a_row_that_is_deleted_late_is_written_again(another):
+    one, other = another(), another()
+    one.enrol("ada", [make_template(1)])
+    one._server = Meanwhile(one._server, lambda: other.enrol("ada", [make_template(7)]))
+    one.remove(["ada"])
+    assert found(one, 7, "ada") and not found(one, 1, "ada") and leftovers(one) == 0
+
+
 def test_one_removes_and_replaces_what_another_enrols_at_once_and_all_agree(another):
     galleries, failures = [another() for _ in range(3)], []
 
@@ -252,9 +299,12 @@ def test_a_lost_row_of_a_subject_is_made_anew_by_a_rebuild_and_a_wrong_one_lets_
     enrolled = enrol_many(gallery, 12)
     gallery._server.drop(Table.SUBJECTS, [b"3".hex()])
     row = {"pk": b"ghost".hex(), "is_integer": False, "templates": 1, "made_of": "", "vector": unit(99).tolist()}
-    gallery._server.put(Table.SUBJECTS, [row])
+    gallery.enrol("none", [make_template(77), make_template(-77)])
+    gallery._server.put(Table.SUBJECTS, [row, {**row, "pk": b"none".hex()}])
     assert not found(gallery, 3) and not found(gallery, 99, "ghost")
     assert told(gallery.identify(unit(99), 2)) == expected({k: v for k, v in enrolled.items() if k != 3}, unit(99), 2)
+    assert "none" not in {one.subject for one in gallery.identify(unit(99), 50)}
+    gallery.remove(["none"])
     assert gallery.rebuild().subjects == 12 and gallery.index_status().built_s > 0
     assert found(gallery, 3) and len(gallery.subjects(None, 99).subjects) == 12 == gallery.subject_count()
 
