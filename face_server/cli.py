@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from face_server import __version__
-from face_server.assembly import assemble_client, require_lmdb
+from face_server.assembly import assemble_client
 from face_server.config import ENVIRONMENT_VARIABLE, Config, LogConfig, load_config
 from face_server.enrolment import enrol_folder, enrol_images
 from face_server.errors import (
@@ -45,9 +45,6 @@ EXIT_INTERRUPTED, EXIT_CUT_OFF = 130, 141
 #: An index of a million templates takes minutes; the connection waits for it.
 REBUILD_TIMEOUT_S = 3600.0
 
-#: They work on the files of a gallery.
-LMDB_ONLY = ("backup", "restore", "check", "forget", "migrate", "rekey")
-
 #: `ping` waits for no queue; who asks whether the daemon is ready asks again soon.
 READY_TIMEOUT_S = 5.0
 
@@ -64,8 +61,6 @@ def run(arguments: list[str]) -> int:
         with held_back():
             config = load_config(_config_path(options.config))
             set_up(config.log if options.command == "serve" else LogConfig(level="warning"))
-        if options.command in LMDB_ONLY:
-            require_lmdb(config, options.command)
         status = int(options.run(options, config))
         # What cannot be written shows here and not after the exit status is settled.
         print(end="", flush=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder, assemble_key
+from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder, assemble_key, require_lmdb
 from face_server.config import Config, DecisionConfig
 from face_server.errors import MigrationError, PersonError, UnknownSubject
 from face_server.models import load_manifest
@@ -134,6 +134,7 @@ def migrate(config: Config, model: str, sha256: str = "", gallery: Path | None =
     ModelMismatch, KeyMismatch, StorageFull, and StoreDamaged, also for a damaged crop. What was committed stays, to go
     on from.
     """
+    require_lmdb(config, "migrate")
     wanted = _wanted(config, model, sha256, gallery)
     aligner, embedder = assemble_aligner(wanted), assemble_embedder(wanted)
     former = assemble_embedder(config)

@@ -115,7 +115,7 @@ def everybody(gallery: Gallery) -> Iterator[SubjectDetail]:
         page = gallery.subjects(cursor, _PAGE)
         for entry in page.subjects:
             with suppress(UnknownSubject):  # removed in between
-                yield gallery.subject(entry.subject)
+                yield gallery.subject(entry.subject, crops=True)
         cursor = page.next_cursor
         if cursor is None:
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from face_server.assembly import require_lmdb
 from face_server.config import Config
 from face_server.errors import ConfigError, KeyMismatch, UpkeepError
 
@@ -111,6 +112,7 @@ def rekey(config: Config, to: Path | None, former: Path | None = None) -> Rekeyi
     from face_server.gallery.sealing import StoreKey
     from face_server.gallery.store import TemplateStore
 
+    require_lmdb(config, "rekey")
     path, key = config.gallery.path, None if to is None else StoreKey.read(to)
     if not (path / "data.mdb").is_file():
         raise UpkeepError(f"There is no gallery in {path} yet: set {_OPTION} and start the daemon, which makes it.")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from agreement import enrol_many, expected, found, told
 from backends import WITHOUT_MILVUS, LiteServer, milvus_options, open_backend, shared_server
-from people import make_template, unit
+from people import DIMENSION, FINGERPRINT, make_template, unit
 
 from face_server.errors import (
     GalleryUnavailable,
@@ -22,6 +22,7 @@ from face_server.errors import (
     UnknownCommand,
     UnknownSubject,
 )
+from face_server.types import BoundingBox, DetectedFace, FaceCrop
 
 pytestmark = WITHOUT_MILVUS
 
@@ -510,3 +511,34 @@ def test_a_server_is_reached_by_tls_and_only_by_who_trusts_its_certificate(autho
     finally:
         server.stop(0).wait()
         database.close()
+
+
+def test_a_gallery_moves_from_lmdb_to_milvus_and_back_whole(another, tmp_path):
+    from face_server.upkeep.exporting import _walk
+    from face_server.upkeep.importing import Into, import_file
+    from face_server.upkeep.portable import ExportWriter, Header
+
+    def moved(source, target):
+        with (tmp_path / "file").open("wb") as file:
+            writer = ExportWriter(file, Header(FINGERPRINT, DIMENSION, 1.0, "0"))
+            for detail in _walk(source):
+                writer.write(detail, crops=True)
+            writer.finish()
+        import_file(tmp_path / "file", target, Into(FINGERPRINT, DIMENSION, 5, True))
+
+    def held(gallery):
+        return [
+            (detail.subject, [(one.template.vector.tobytes(), one.template.crop) for one in detail.templates])
+            for detail in _walk(gallery)
+        ]
+
+    face = DetectedFace(BoundingBox(1, 2, 30, 40), ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)), 0.9)
+    milvus = another()
+    with open_backend("lmdb", tmp_path / "from") as source, open_backend("lmdb", tmp_path / "back") as back:
+        source.enrol("Zoë", [make_template(1, crop=FaceCrop(b"picture" * 20000, face)), make_template(2)])
+        source.enrol(7, [make_template(3), make_template(-3)])
+        moved(source, milvus)
+        moved(milvus, back)
+        assert held(source) == held(milvus) == held(back)
+        for probe in (unit(1), unit(2), unit(5)):
+            assert milvus.identify(probe, 5) == source.identify(probe, 5) == back.identify(probe, 5)
