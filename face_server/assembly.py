@@ -6,9 +6,10 @@ The heavy imports (TensorFlow, OpenCV) happen inside the functions, so that `--h
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from face_server.access import read_secret, read_token
@@ -20,6 +21,9 @@ from face_server.errors import ConfigError
 from face_server.listening import is_loopback
 from face_server.models import verified_files, verify
 from face_server.observing import NOBODY, Observer
+
+#: Shows a build that is being waited for, by what tells its phase and the share that is done.
+Shown: TypeAlias = Callable[[Callable[[], tuple[str, float] | None]], AbstractContextManager[None]]
 
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
@@ -260,11 +264,20 @@ def assemble_client(config: Config, timeout_s: float = 60.0) -> Client:
     )
 
 
-def rebuild_offline(config: Config) -> RebuildReply:
-    """Build the index without a daemon. Raises StoreLocked while one runs."""
+def rebuild_offline(config: Config, shown: Shown) -> RebuildReply:
+    """Build the index without a daemon. Raises StoreLocked while one runs.
+
+    `shown` is entered while it runs, and given what tells the phase and the share that is done.
+    """
     from face_server.wire.replies import RebuildReply
 
     embedder = assemble_embedder(config)
     with assemble_gallery(config, embedder.fingerprint, embedder.dimension) as gallery:
-        result = gallery.rebuild()
+
+        def told() -> tuple[str, float] | None:
+            progress = gallery.index_status().progress
+            return None if progress is None else (progress.phase, progress.done)
+
+        with shown(told):
+            result = gallery.rebuild()
         return RebuildReply(result.subjects, result.seconds)

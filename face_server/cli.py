@@ -369,15 +369,24 @@ def _migrate(options: argparse.Namespace, config: Config) -> int:
 
 
 def _rebuild(options: argparse.Namespace, config: Config) -> int:
+    from face_server.build_bar import build_bar
+
     if options.offline:
         from face_server.assembly import rebuild_offline
 
-        reply = rebuild_offline(config)
+        reply = rebuild_offline(config, build_bar)
     else:
-        with assemble_client(config, REBUILD_TIMEOUT_S) as client:
+        with assemble_client(config, REBUILD_TIMEOUT_S) as client, build_bar(lambda: _build_of(config)):
             reply = client.rebuild()
     _tell(options, reply, [f"{reply.subjects} subjects indexed in {reply.seconds:.2f} s"])
     return EXIT_OK
+
+
+def _build_of(config: Config) -> tuple[str, float] | None:
+    """How far the daemon's build of the index is; on a connection of its own, since that of `rebuild` waits."""
+    with assemble_client(config, READY_TIMEOUT_S) as client:
+        index = client.status().index
+    return None if index.phase is None or index.done is None else (index.phase, index.done)
 
 
 def _detect(options: argparse.Namespace, config: Config) -> int:

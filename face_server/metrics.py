@@ -152,6 +152,18 @@ def _index_gauges(index: IndexStatus) -> Iterator[Metric]:
     for name in ("ready", "building", "absent"):
         state.add_metric((name,), float(index.state == name))
     yield state
+    if index.kind is not None:
+        kind = GaugeMetricFamily("face_login_index_kind", "1 for how searches go.", labels=("kind",))
+        for name in ("annoy", "exact"):
+            kind.add_metric((name,), float(index.kind == name))
+        yield kind
+    if index.recall is not None and index.recall_at_least is not None:
+        yield _gauge("index_recall", "Share of probes that Annoy found when it was built.", index.recall)
+        yield _gauge("index_recall_at_least", "The same with a confidence of 95 %.", index.recall_at_least)
+    if index.search_k is not None and index.trees is not None:
+        yield _gauge("index_search_k", "Items that Annoy looks at.", index.search_k)
+        yield _gauge("index_trees", "Trees of Annoy's.", index.trees)
+    yield _gauge("index_build_done", "Share of a running build that is done, 0 when none runs.", index.done or 0.0)
     yield _gauge("index_subjects", "Subjects that the index in use holds.", index.subjects)
     yield _gauge("index_overlay_subjects", "Subjects new or changed since the index was built.", index.overlay)
     yield _gauge("index_failed", "1 when the last build or load of the index failed.", index.error is not None)

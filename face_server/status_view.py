@@ -62,6 +62,7 @@ def _sections(told: StatusReply, now_s: float) -> Iterator[tuple[str, list[tuple
         [
             ("enrolled", f"{counted(told.subjects, 'subject')}, {counted(told.templates, 'template')}"),
             ("index", _index_told(told.index, now_s)),
+            *_recall_rows(told.index),
             *([("store", _store_told(told.store))] if told.store else []),
         ],
     )
@@ -84,13 +85,29 @@ def _load_rows(told: StatusReply) -> Iterator[tuple[str, str]]:
 
 
 def _index_told(index: IndexStatus, now_s: float) -> str:
+    if index.kind == "exact" and index.state == "ready":
+        return "exact: a search looks at everybody" + ("" if index.configured == "exact" else ", as costs less here")
     if index.built_s is None:
-        return f"{index.state}; {index.overlay:,} searched one by one"
+        return f"{index.state}{_done(index)}; {index.overlay:,} searched one by one"
     age = span_told(max(0.0, now_s - index.built_s))
     built = datetime.fromtimestamp(index.built_s).astimezone().isoformat(sep=" ", timespec="minutes")
     return (
-        f"{index.state}, {counted(index.subjects, 'subject')}, built {age} ago ({built}); "
+        f"{index.state}{_done(index)}, {counted(index.subjects, 'subject')}, built {age} ago ({built}); "
         f"{index.overlay:,} new or changed since"
+    )
+
+
+def _done(index: IndexStatus) -> str:
+    return "" if index.done is None else f" ({index.phase}, {index.done:.0%})"
+
+
+def _recall_rows(index: IndexStatus) -> Iterator[tuple[str, str]]:
+    if index.recall is None or index.probes is None or index.recall_at_least is None:
+        return
+    yield (
+        "recall",
+        f"at least {index.recall_at_least:.3%}; {index.misses} of {index.probes:,} probes missed, with {index.trees} "
+        f"trees and search_k {index.search_k:,}",
     )
 
 

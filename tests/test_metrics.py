@@ -199,7 +199,24 @@ class Full(StubHandler):
 
     def status(self, *, queue: int, connections: int, requests: int) -> StatusReply:
         told = super().status(queue=queue, connections=connections, requests=requests)
-        index = IndexStatus("building", 5, 9, 3, built_s=1.7e9, error=StorageFull.code)
+        index = IndexStatus(
+            "building",
+            5,
+            9,
+            3,
+            built_s=1.7e9,
+            error=StorageFull.code,
+            configured="auto",
+            kind="annoy",
+            recall=0.9995,
+            recall_at_least=0.999,
+            probes=4793,
+            misses=1,
+            search_k=16000,
+            trees=50,
+            phase="growing",
+            done=0.25,
+        )
         return replace(told, subjects=8, templates=20, index=index, store=StoreStatus(100, 200, 300))
 
 
@@ -221,6 +238,13 @@ def test_gauges_are_read_when_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> 
             "store_used_bytes": 100,
             "store_limit_bytes": 200,
             "store_disk_free_bytes": 300,
+            'index_kind{kind="annoy"}': 1,
+            'index_kind{kind="exact"}': 0,
+            "index_recall": 0.9995,
+            "index_recall_at_least": 0.999,
+            "index_search_k": 16000,
+            "index_trees": 50,
+            "index_build_done": 0.25,
             'index_state{state="building"}': 1,
             'index_state{state="ready"}': 0,
             'index_state{state="absent"}': 0,

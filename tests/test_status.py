@@ -84,6 +84,41 @@ thresholds, by enrolled + probe images
     )
 
 
+FOUND = {
+    "configured": "auto",
+    "kind": "annoy",
+    "recall": 1 - 1 / 4793,
+    "recall_at_least": 0.999011,
+    "probes": 4793,
+    "misses": 1,
+    "search_k": 16000,
+    "trees": 50,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "index"),
+    [
+        ({"configured": "exact", "kind": "exact"}, "exact: a search looks at everybody"),
+        ({"configured": "auto", "kind": "exact"}, "exact: a search looks at everybody, as costs less here"),
+        (
+            {"state": "building", "phase": "growing", "done": 0.375, "built_s": None, "kind": "exact"},
+            "building (growing,",
+        ),
+        (
+            FOUND | {"state": "building", "phase": "reading", "done": 0.0},
+            "building (reading, 0%), 1,200 subjects, built",
+        ),
+        (FOUND, "ready, 1,200 subjects, built 3 h 12 min ago"),
+    ],
+)
+def test_how_searches_go_is_shown(changes: dict[str, Any], index: str) -> None:
+    shown = page(with_index(**changes))
+    assert f"  index         {index}" in shown
+    recall = "  recall        at least 99.901%; 1 of 4,793 probes missed, with 50 trees and search_k 16,000"
+    assert (recall in shown) == ("recall" in changes)
+
+
 def with_index(**changes: Any) -> StatusReply:
     return replace(WELL, index=replace(INDEX, **changes))
 
