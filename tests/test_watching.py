@@ -30,7 +30,9 @@ def monitor_of(log: Path) -> str:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    running = start_daemon(tmp_path_factory.mktemp("watched"), METRICS)
+    # Of so few people auto would make no index, of which there is more to tell.
+    annoy = "[index]\nkind = annoy\nrecall = 0.9"
+    running = start_daemon(tmp_path_factory.mktemp("watched"), f"{METRICS}\n{annoy}")
     yield running
     running.kill()
 
