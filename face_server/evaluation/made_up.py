@@ -1,5 +1,5 @@
-"""Made-up people for benchmarks of the gallery: unit vectors whose scores within a person are those of real mated pairs,
-and between people those of random directions. Fixed seeds; knows no gallery.
+"""Made-up people for benchmarks of the gallery: unit vectors whose scores within a person are those of real mated
+pairs, and between people those of random directions. Fixed seeds; knows no gallery.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Crowd:
             yield self._sample(person, drawn)
 
     def _sample(self, person: FloatArray, random: np.random.Generator) -> FloatArray:
-        """Two samples a c + sqrt(1 - a^2) r and b c + ... of one direction c score a b: each has the root of a score."""
+        """Samples a c + sqrt(1 - a^2) r and b c + ... of one direction c score a b: each has the root of a score."""
         near = math.sqrt(np.interp(random.random(), _STEPS, MATED_SCORES))
         across = random.standard_normal(self._dimension)
         across -= (across @ person) * person

@@ -1,6 +1,6 @@
 """The process that is killed: holds a gallery of made-up people, does what it is told, line by line, and says when it
-is done. `python -m crashes.child DIRECTORY`, in tests/. It may also be told to kill itself at the n-th step of an
-operation, see steps.c.
+is done. `python -m crashes.child DIRECTORY [sealed]`, in tests/. It may also be told to kill itself at the n-th step of
+an operation, see steps.c.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def _wrong_answers(gallery: Any, centroids: dict[Any, Any]) -> list[str]:
     return wrong
 
 
-def main(directory: str) -> None:
-    with Place(Path(directory)) as place:
+def main(directory: str, sealed: str = "") -> None:
+    with Place(Path(directory), bool(sealed)) as place:
         tell(report(place))
         for line in sys.stdin:
             asked = json.loads(line)
@@ -81,4 +81,4 @@ def main(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

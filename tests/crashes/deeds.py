@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +17,10 @@ from people import DIMENSION, make_template, open_store, unit
 from upkeep.galleries import configured, opened_gallery, opened_store
 
 from face_server.assembly import expected_fingerprint
+from face_server.errors import IndexFailed
 from face_server.gallery import LocalGallery, TemplateStore
+from face_server.gallery.reading import StoreReader
+from face_server.gallery.sealing import StoreKey
 from face_server.types import BoundingBox, DetectedFace, FaceCrop, FloatArray, RgbImage, Template
 
 Asked = dict[str, Any]
@@ -26,11 +30,12 @@ OTHER_FINGERPRINT = "model-b"
 
 
 class Place:
-    """A directory with an open gallery."""
+    """A directory with an open gallery, `sealed` with one of two keys or not at all."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sealed: bool) -> None:
         self.root = root
-        self.config = configured(root)
+        self.keys = [_key(root / name) for name in ("key-a", "key-b")] if sealed else []
+        self.config = configured(root, "[gallery]\nencryption_key_file = key-a\n" if sealed else "")
         self.fingerprint = expected_fingerprint(self.config)
         self.gallery = self.open()
 
@@ -41,7 +46,19 @@ class Place:
         self.gallery.close()
 
     def open(self) -> LocalGallery:
+        self.sort_keys()
+        if self.keys:
+            return opened_gallery(self.config, kind="exact", key=self.keys[0])
         return opened_gallery(self.config)
+
+    def sort_keys(self) -> None:
+        """The key that the store is sealed with comes first, and is the configured one."""
+        store = self.config.gallery.path
+        if self.keys and (store / "data.mdb").exists():
+            with StoreReader(store) as reader:
+                self.keys.sort(key=lambda key: key.key_id != reader.key_id)
+            own = replace(self.config.gallery, encryption_key_file=self.keys[0].path)
+            self.config = replace(self.config, gallery=own)
 
     def defects(self) -> list[str]:
         """What is wrong beside the gallery."""
@@ -101,8 +118,32 @@ def migrate(place: Place, asked: Asked) -> None:
             raise RuntimeError(f"migrated {_held(target)} instead of {_held(source)}")
 
 
-def compact(place: Place, asked: Asked) -> None:
-    place.gallery._store.compact()
+def lose_builder(place: Place, asked: Asked) -> None:
+    """The process that builds the index is killed, this one goes on."""
+    os.environ["STEPS_DIE_AT"] = str(asked["seeds"][0])
+    try:
+        with suppress(IndexFailed):
+            place.gallery.rebuild()
+    finally:
+        del os.environ["STEPS_DIE_AT"]
+
+
+def forget(place: Place, asked: Asked) -> None:
+    place.gallery.forget(asked["subjects"])
+
+
+def rekey(place: Place, asked: Asked) -> None:
+    from face_server.upkeep.keys import rekey
+
+    with place.closed():
+        rekey(place.config, place.keys[1].path)
+
+
+def export(place: Place, asked: Asked) -> None:
+    from face_server.upkeep.exporting import export
+
+    with place.closed():
+        export(place.config, place.root / "export", plaintext=True, crops=True, force=True)
 
 
 def backup(place: Place, asked: Asked) -> None:
@@ -130,6 +171,10 @@ def calibrate(place: Place, asked: Asked) -> None:
     write_calibration(place.config.decision.calibration_path, measured)
 
 
+def _key(path: Path) -> StoreKey:
+    return StoreKey.read(path) if path.exists() else StoreKey.make(path)
+
+
 class MadeUpNetwork:
     """Gives each picture a vector of its own."""
 
@@ -142,7 +187,7 @@ class MadeUpNetwork:
 
 def with_crop(seed: int, fingerprint: str) -> Template:
     """A template whose crop only one seed has."""
-    return dataclasses.replace(make_template(seed, fingerprint), crop=FaceCrop(picture(seed), FACE))
+    return replace(make_template(seed, fingerprint), crop=FaceCrop(picture(seed), FACE))
 
 
 #: Where a face of a picture of 100 pixels would be.
@@ -166,16 +211,20 @@ DEEDS: dict[str, Callable[[Place, Asked], None]] = {
     "enrol": enrol,
     "replace": enrol,
     "remove": remove,
+    "forget": forget,
     "rebuild": rebuild,
+    "lose_builder": lose_builder,
     "migrate": migrate,
     "calibrate": calibrate,
-    "compact": compact,
     "backup": backup,
     "restore": restore,
+    "export": export,
+    "rekey": rekey,
 }
 
-#: How often each is drawn.
-WEIGHTS = {
-    **{"enrol": 6, "replace": 2, "remove": 3, "rebuild": 3, "compact": 2},
-    **{"migrate": 1, "calibrate": 1, "backup": 1, "restore": 1},
+#: How often each is drawn; of a sealed gallery, whose searches are exact, there is no index.
+PLAIN = {
+    **{"enrol": 6, "replace": 2, "remove": 3, "forget": 2, "rebuild": 3, "lose_builder": 1},
+    **{"migrate": 1, "calibrate": 1, "backup": 1, "restore": 1, "export": 1},
 }
+SEALED = {"enrol": 6, "replace": 2, "remove": 3, "forget": 2, "backup": 1, "restore": 1, "rekey": 3}

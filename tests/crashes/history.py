@@ -70,6 +70,10 @@ class History:
                 )
             case "remove" | "forget":
                 return Operation(kind, tuple({self._anybody() for _ in range(self.random.randint(1, 3))}))
+            case "rekey":
+                self.saved = None  # a backup needs the key of its time
+            case "lose_builder":
+                return Operation(kind, (), (self.random.randint(1, 12),))
         return Operation(kind)
 
     def outcomes(self, cut_short: Operation | None) -> Iterator[tuple[str, State]]:

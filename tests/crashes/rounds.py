@@ -43,12 +43,12 @@ class Round:
 class Child:
     """The process of child.py."""
 
-    def __init__(self, directory: Path, killer: Path) -> None:
+    def __init__(self, directory: Path, killer: Path, sealed: bool) -> None:
         self._log = directory / "steps.log"
         self._log.unlink(missing_ok=True)
         with (directory / "child.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "crashes.child", str(directory)],
+                [sys.executable, "-m", "crashes.child", str(directory), *(["sealed"] if sealed else [])],
                 cwd=TESTS,
                 env={**os.environ, "LD_PRELOAD": str(killer), "STEPS_LOG": str(self._log), "PYTHONPATH": ".:gallery"},
                 stdin=subprocess.PIPE,
@@ -103,7 +103,7 @@ class Harness:
         cut_short: Operation | None = None
         point = ""
         for number in range(count + 1):
-            child = Child(self.directory, self.killer)
+            child = Child(self.directory, self.killer, "rekey" in self.kinds)
             try:
                 outcome = self._look(child.told(), cut_short)
                 if cut_short is not None or outcome.startswith("HARM"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from crashes.deeds import WEIGHTS
+from crashes.deeds import PLAIN, SEALED
 from crashes.history import Operation
 from crashes.rounds import Harness, make_killer
 from crashes.whole import WholeDaemon
@@ -28,16 +28,17 @@ def killer(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("kinds", [PLAIN, SEALED], ids=["plain", "sealed"])
 def test_a_gallery_that_is_killed_at_any_step_keeps_what_it_acknowledged(
-    tmp_path: Path, killer: Path, random: Random
+    tmp_path: Path, killer: Path, random: Random, kinds: dict[str, int]
 ) -> None:
-    rounds = list(Harness(tmp_path, killer, random, WEIGHTS).rounds(60))
+    rounds = list(Harness(tmp_path, killer, random, kinds).rounds(25))
     assert [one for one in rounds if one.harm] == []
-    assert len(rounds) == 60
+    assert len(rounds) == 25
 
 
 def test_what_was_acknowledged_and_is_not_there_counts_as_harm(tmp_path: Path, killer: Path, random: Random) -> None:
-    harness = Harness(tmp_path, killer, random, WEIGHTS)
+    harness = Harness(tmp_path, killer, random, PLAIN)
     harness.history.acknowledge(Operation("enrol", ("nobody",), (1,)))
     assert [one.harm for one in harness.rounds(5)] == [True]
 
