@@ -426,7 +426,9 @@ def test_an_index_that_is_damaged_or_of_another_gallery_or_gone_is_a_warning(pla
     for path in index.iterdir():
         path.unlink()
     place.enrol(5, built=False)
-    assert only(place.findings("index"), "warning").text == "there is none"
+    for settings in ("", "[index]\nkind = exact\n"):
+        assert only(place.findings("index", settings), "ok").text == "none is needed: a search looks at everybody"
+    assert only(place.findings("index", "[index]\nkind = annoy\n"), "warning").text == "there is none"
     for path, content in kept.items():
         path.write_bytes(content)
     finding = only(place.findings("index"), "warning")

@@ -10,8 +10,10 @@ from importlib.util import find_spec
 from face_server.assembly import assemble_calibration, milvus_uri, require_milvus
 from face_server.checks.findings import Examined, Finding, Logged, ok, problem, warning
 from face_server.condition import USUAL_COUNTS
+from face_server.config import Config
 from face_server.decision import Decision, make_decision
 from face_server.errors import ConfigError, FaceLoginError, ThresholdUnsupported
+from face_server.gallery.current_index import FLOOR_SUBJECTS
 from face_server.models import verified_files
 from face_server.status_view import CLOCK_SLACK_S, LEAST_FREE_BYTES, NEAR
 from face_server.terminal import bytes_told, counted, span_told
@@ -133,16 +135,25 @@ def index(seen: Examined) -> Iterator[Finding]:
             yield warning(f"{told.error} Searches are right, and slower in a large gallery.", "run face-server rebuild")
         elif told.state == "absent" and seen.daemon.subjects:
             yield warning("there is none, so a search looks at everybody", "run face-server rebuild")
+        elif told.kind == "exact":
+            yield ok("none is needed: a search looks at everybody")
         else:
             yield ok(f"{told.state}, {counted(told.subjects, 'subject')}, {told.overlay:,} new or changed since")
     elif seen.gallery is None:
         yield ok("not there yet, as is the gallery")
     elif seen.gallery.index_error is not None:
         yield warning(seen.gallery.index_error, "the daemon builds it anew at its start; nothing is lost")
+    elif seen.gallery.index_subjects is None and not _needs_index(seen.config, seen.gallery.subjects):
+        yield ok("none is needed: a search looks at everybody")
     elif seen.gallery.index_subjects is None and seen.gallery.subjects:
         yield warning("there is none", "the daemon builds it at its start")
     else:
         yield ok(f"fits the gallery and finds what it holds: {counted(seen.gallery.index_subjects or 0, 'subject')}")
+
+
+def _needs_index(config: Config, subjects: int) -> bool:
+    kind = config.index.kind
+    return kind == "annoy" or (kind == "auto" and subjects >= FLOOR_SUBJECTS)
 
 
 def clock(seen: Examined) -> Iterator[Finding]:

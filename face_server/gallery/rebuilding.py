@@ -17,6 +17,8 @@ from face_server.observing import NOBODY, Observer
 CLOSE_S = 5.0
 #: After a failed build the next automatic one waits so long: a full disk is not written to again at every enrolment.
 _RETRY_S = 60.0
+#: Or so many times as long as the failed one took, if that is more: it would mostly fail again.
+_RETRY_SHARE = 20.0
 
 
 class Rebuilder:
@@ -76,17 +78,18 @@ class Rebuilder:
             return self._running, True
 
     def _carry_out(self, running: Future[RebuildResult]) -> None:
+        started_s = time.monotonic()
         try:
             result = self._observed_build()
         except FaceLoginError as error:
-            self._settle(str(error))
+            self._settle(str(error), started_s)
             running.set_exception(error)
         except BaseException as error:  # a mistake in here: those who wait must not wait for ever
-            self._settle(repr(error))
+            self._settle(repr(error), started_s)
             running.set_exception(error)
             raise
         else:
-            self._settle(None)
+            self._settle(None, started_s)
             running.set_result(result)
 
     def _observed_build(self) -> RebuildResult:
@@ -101,7 +104,8 @@ class Rebuilder:
             self._observer.rebuild(time.monotonic() - started_s, failed)
         return result
 
-    def _settle(self, error: str | None) -> None:
+    def _settle(self, error: str | None, started_s: float) -> None:
+        now_s = time.monotonic()
         with self._lock:
             self.error, self._running = error, None
-            self._retry_at_s = time.monotonic() + _RETRY_S if error else 0.0
+            self._retry_at_s = now_s + max(_RETRY_S, _RETRY_SHARE * (now_s - started_s)) if error else 0.0

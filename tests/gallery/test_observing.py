@@ -11,7 +11,7 @@ import pytest
 from people import gallery_options, make_template
 
 from face_server.errors import ShuttingDown, StorageFull, UnknownSubject
-from face_server.gallery import LocalGallery, RebuildResult
+from face_server.gallery import LocalGallery, RebuildResult, rebuilding
 from face_server.gallery.rebuilding import Rebuilder
 from face_server.observing import Nobody, Stage
 
@@ -78,3 +78,25 @@ def test_a_build_that_is_told_to_stop_has_not_failed(seen: Seen) -> None:
     with pytest.raises(ShuttingDown):
         Rebuilder(abandoned, seen).run()
     assert seen.builds == [False]
+
+
+def test_a_build_that_failed_is_not_begun_again_for_twenty_times_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds: list[float] = []
+    now_s = [1000.0]
+
+    def fails() -> RebuildResult:
+        builds.append(now_s[0])
+        now_s[0] += 600
+        raise StorageFull("The disk is full.")
+
+    monkeypatch.setattr(rebuilding.time, "monotonic", lambda: now_s[0])
+    rebuilder = Rebuilder(fails)
+    with pytest.raises(StorageFull):
+        rebuilder.run()
+    now_s[0] += 11_999
+    rebuilder.start()
+    assert len(builds) == 1
+    now_s[0] += 2
+    rebuilder.start()
+    rebuilder.close()
+    assert len(builds) == 2
