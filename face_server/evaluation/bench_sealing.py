@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from face_server.gallery.environment import walk
+from face_server.gallery.data_file import walk
 from face_server.gallery.reading import StoreReader
 from face_server.gallery.rows import Rows
 from face_server.gallery.sealing import StoreKey
@@ -32,8 +32,9 @@ _QUALITY = Quality(face_px=90.0, confidence=0.99, sharpness=50.0, luminance=120.
 _SINGLE = 300
 #: As many as a subject may have by default: fewer transactions to fill the store with.
 _PER_SUBJECT = 20
-#: How often a store is opened, plain and sealed in turns; the median counts.
-_OPENINGS = 5
+#: Plain and sealed are enrolled into and opened in so many turns, since a machine is not as fast all the time; of the
+#: openings the median counts.
+_TURNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,20 @@ class Bench:
             yield store
 
     def fill(self, templates: int) -> None:
-        """Subjects of many templates, one transaction each; then single ones, which are what is timed."""
+        """Subjects of many templates, one transaction each."""
         draw = np.random.default_rng(0)
         kind = "sealed" if self.key else "plain"
         with self.opened() as store:
             for subject in tqdm(range(templates // _PER_SUBJECT), unit="subject", desc=kind, disable=None):
                 store.enrol(subject, [_template(vector) for vector in _vectors(draw, self.dimension, _PER_SUBJECT)])
-            single = [_template(vector) for vector in _vectors(draw, self.dimension, _SINGLE)]
-            seconds = _timed(lambda: [store.enrol(f"single {n}", [one]) for n, one in enumerate(single)])
-            self.measured["enrolments/s"] = _SINGLE / seconds
             self.measured["store, bytes"] = store.usage().used_bytes
+
+    def enrol(self, turn: int) -> float:
+        """How long some enrolments of one template each take, s."""
+        vectors = _vectors(np.random.default_rng(1 + turn), self.dimension, _SINGLE // _TURNS)
+        single = [_template(vector) for vector in vectors]
+        with self.opened() as store:
+            return _timed(lambda: [store.enrol(f"single {turn} {n}", [one]) for n, one in enumerate(single)])
 
     def load(self) -> None:
         """Open the store and read every record into memory, as a daemon's start does."""
@@ -107,9 +112,11 @@ def measure(directory: Path, templates: int, dimension: int) -> tuple[dict[str, 
     benches = [Bench(directory / name, used, dimension, {}) for name, used in (("plain", None), ("sealed", key))]
     for bench in benches:
         bench.fill(templates)
-    seconds = [[_timed(bench.load) for bench in benches] for _ in range(_OPENINGS)]
-    for bench, own in zip(benches, zip(*seconds, strict=True), strict=True):
-        bench.measured["opening and reading, s"] = statistics.median(own)
+    enrolling = [[bench.enrol(turn) for bench in benches] for turn in range(_TURNS)]
+    opening = [[_timed(bench.load) for bench in benches] for _ in range(_TURNS)]
+    for place, bench in enumerate(benches):
+        bench.measured["enrolments/s"] = _SINGLE / sum(turn[place] for turn in enrolling)
+        bench.measured["opening and reading, s"] = statistics.median(turn[place] for turn in opening)
         bench.rewrite(other)
     return benches[0].measured, benches[1].measured
 

@@ -29,7 +29,7 @@ from face_server.gallery.results import StoredTemplate, SubjectDetail, SubjectEn
 from face_server.types import FaceCrop, FloatArray, SubjectId, Template, subject_key
 
 if TYPE_CHECKING:
-    from face_server.gallery.environment import Access
+    from face_server.gallery.data_file import Access
     from face_server.gallery.sealing import Seal, StoreKey
 
 #: Of a store that is not sealed, and of one that is.

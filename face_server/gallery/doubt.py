@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from face_server.errors import StoreDamaged
-from face_server.gallery.environment import walk
+from face_server.gallery.data_file import walk
 
 _NOTE = "state"
 _OPEN = "open"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from face_server.gallery.contents import Contents, Snapshot, require_key
-from face_server.gallery.environment import SharedEnvironment, write_copy
+from face_server.gallery.data_file import SharedEnvironment, write_copy
 from face_server.gallery.sealing import StoreKey
 
 

@@ -1,6 +1,6 @@
 """The truth: every enrolled template. Owns what an enrolment and a removal do, whose templates a store takes, and how
-it is held; may not know LMDB (environment.py), what records look like (contents.py), the index, scores, thresholds or
-config.ini.
+it is held; may not know LMDB (environment.py, data_file.py), what records look like (contents.py), the index, scores,
+thresholds or config.ini.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Self, TypeVar
 
 from face_server.errors import MigrationError, ModelMismatch, StoreDamaged, UnknownSubject
 from face_server.gallery.contents import PLAIN_SCHEMA, SEALED_SCHEMA, Contents, Snapshot, require_key
+from face_server.gallery.data_file import Access, Pair, as_it_is
 from face_server.gallery.directory import DirectoryLock, make_private
 from face_server.gallery.doubt import note_closed, note_open, require_sound
-from face_server.gallery.environment import Access, Environment, Pair, as_it_is
+from face_server.gallery.environment import Environment
 from face_server.gallery.record import Record
 from face_server.gallery.results import Added, Enrolment, Removal, StoreUsage, SubjectDetail, SubjectPage
 from face_server.gallery.rules import read_cursor, require_own, require_room, write_cursor
