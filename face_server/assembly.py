@@ -116,8 +116,10 @@ def embedding_weights(config: Config) -> tuple[Path, str]:
     return root / model, sha256.lower()
 
 
-def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY) -> Gallery:
-    """The gallery of [gallery] backend.
+def assemble_gallery(
+    config: Config, fingerprint: str, dimension: int, observer: Observer = NOBODY, *, background: bool = True
+) -> Gallery:
+    """The gallery of [gallery] backend. background: whether one in LMDB builds its index by itself.
 
     Raises ConfigError, ModelMismatch, StoreLocked, StoreDamaged, KeyMismatch, and GalleryUnavailable for Milvus.
     """
@@ -137,6 +139,7 @@ def assemble_gallery(config: Config, fingerprint: str, dimension: int, observer:
             recall=config.index.recall,
             search_k_max=config.index.search_k_max,
             overlay_max=config.index.overlay_max,
+            background=background,
             max_templates_per_subject=config.gallery.max_templates_per_subject,
             max_map_bytes=config.gallery.max_map_bytes,
             key=assemble_key(config),

@@ -151,7 +151,7 @@ def _forget_offline(config: Config, subjects: Sequence[SubjectId]) -> ForgetRepl
         raise UpkeepError(f"There is no gallery in {config.gallery.path}.")
     with StoreReader(config.gallery.path) as reader:
         fingerprint, dimension = reader.fingerprint, reader.dimension
-    with assemble_gallery(config, fingerprint, dimension) as gallery:
+    with assemble_gallery(config, fingerprint, dimension, background=False) as gallery:
         done = gallery.forget(subjects)
     files = tuple(RewrittenFile(str(one.path), one.former_bytes, one.bytes) for one in done.files)
     gone = done.removal

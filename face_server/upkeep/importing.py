@@ -76,7 +76,7 @@ def import_configured(config: Config, path: Path, *, original: bool = False, fin
     embedder = assemble_embedder(config)
     gallery = config.gallery
     into = Into(embedder.fingerprint, embedder.dimension, gallery.max_templates_per_subject, gallery.keep_crops)
-    with assemble_gallery(config, into.fingerprint, into.dimension) as opened:
+    with assemble_gallery(config, into.fingerprint, into.dimension, background=False) as opened:
         return import_original(path, opened, into, gallery.path) if original else import_file(path, opened, into)
 
 

@@ -89,7 +89,8 @@ def _build_index(config: Config, before: Checked) -> Iterator[str]:
     """Opening the gallery sweeps what dead builds left; one that is damaged is not opened, and said to be."""
     if before.store is None or examine(config.gallery.path, config.gallery.encryption_key_file).damaged:
         return
-    with assemble_gallery(config, before.store.fingerprint, before.store.dimension) as gallery:
+    of = before.store
+    with assemble_gallery(config, of.fingerprint, of.dimension, background=False) as gallery:
         if before.index_is_wrong or before.store.damaged:
             done = gallery.rebuild()
             yield f"built the index of {counted(done.subjects, 'subject')}"
