@@ -405,3 +405,14 @@ def test_a_disk_without_room_leaves_the_store_under_its_key(
 
 def test_options_of_a_gallery_do_not_show_the_key(tmp_path: Path, key: StoreKey) -> None:
     assert key.path.read_bytes().hex() not in repr(gallery_options(tmp_path, key=key))
+
+
+def test_a_copy_of_a_sealed_gallery_is_sealed_too_and_is_gone_on_with(tmp_path: Path, key: StoreKey) -> None:
+    with open_store(tmp_path / "of", key=key) as source:
+        enrol_some(source)
+        for _ in range(2):
+            with open_store(tmp_path / "to", key=key, fingerprint="model-b", copy_of=source.store_id) as target:
+                target.enrol("ada", [make_template(1, "model-b")])
+    assert not shown(tmp_path / "to")
+    with pytest.raises(KeyMismatch):
+        open_store(tmp_path / "to", fingerprint="model-b")
