@@ -109,7 +109,7 @@ def _from_milvus(config: Config) -> Iterator[_People]:
 
 
 def everybody(gallery: Gallery) -> Iterator[SubjectDetail]:
-    """Every subject of a gallery in key order, without crops, as it is when its turn comes."""
+    """Every subject of a gallery in key order, with its crops, as it is when its turn comes."""
     cursor: str | None = None
     while True:
         page = gallery.subjects(cursor, _PAGE)

@@ -514,14 +514,14 @@ def test_a_server_is_reached_by_tls_and_only_by_who_trusts_its_certificate(autho
 
 
 def test_a_gallery_moves_from_lmdb_to_milvus_and_back_whole(another, tmp_path):
-    from face_server.upkeep.exporting import _walk
+    from face_server.upkeep.exporting import everybody
     from face_server.upkeep.importing import Into, import_file
     from face_server.upkeep.portable import ExportWriter, Header
 
     def moved(source, target):
         with (tmp_path / "file").open("wb") as file:
             writer = ExportWriter(file, Header(FINGERPRINT, DIMENSION, 1.0, "0"))
-            for detail in _walk(source):
+            for detail in everybody(source):
                 writer.write(detail, crops=True)
             writer.finish()
         import_file(tmp_path / "file", target, Into(FINGERPRINT, DIMENSION, 5, True))
@@ -529,7 +529,7 @@ def test_a_gallery_moves_from_lmdb_to_milvus_and_back_whole(another, tmp_path):
     def held(gallery):
         return [
             (detail.subject, [(one.template.vector.tobytes(), one.template.crop) for one in detail.templates])
-            for detail in _walk(gallery)
+            for detail in everybody(gallery)
         ]
 
     face = DetectedFace(BoundingBox(1, 2, 30, 40), ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10)), 0.9)
