@@ -142,7 +142,8 @@ class Rows:
 
         newest_ids (S,): the highest id of each subject, in the same order of subjects.
         """
-        rows = cls(dimension, max(_START_ROWS, len(newest_ids)))
+        # Room that nobody has written to is none of memory; without it the first enrolment would copy all rows.
+        rows = cls(dimension, len(newest_ids) + max(_START_ROWS, len(newest_ids) // 8))
         order = np.argsort(newest_ids)
         rows._size, rows.sequence = len(order), sequence
         rows._ids[: rows._size] = newest_ids[order]
