@@ -65,7 +65,7 @@ class LocalGallery:
             self._current.load()
         except StoreDamaged as error:
             self._store.close()
-            remedy = "stop, put a copy of that directory back in its place, and start again"
+            remedy = "stop, and run face-server restore with your last backup"
             raise StoreDamaged(f"{error} The gallery lies in {options.store_path}: {remedy}.") from error
         except BaseException:
             self._store.close()
