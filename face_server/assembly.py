@@ -27,7 +27,7 @@ Shown: TypeAlias = Callable[[Callable[[], tuple[str, float] | None]], AbstractCo
 
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
-    from face_server.gallery.sealing import StoreKey
+    from face_server.gallery.store.sealing import StoreKey
     from face_server.service import Service
     from face_server.vision.alignment import Aligner
     from face_server.vision.centring import Centre
@@ -151,8 +151,8 @@ def assemble_gallery(
 
 def _assemble_milvus(config: Config, fingerprint: str, dimension: int, observer: Observer) -> Gallery:
     require_milvus(config)
-    from face_server.gallery.milvus import MilvusGallery
-    from face_server.gallery.milvus_server import MilvusOptions
+    from face_server.gallery.milvus.milvus_gallery import MilvusGallery
+    from face_server.gallery.milvus.server import MilvusOptions
 
     gallery = config.gallery
     return MilvusGallery(
@@ -219,7 +219,7 @@ def require_lmdb(config: Config, command: str) -> None:
 
 def assemble_key(config: Config) -> StoreKey | None:
     """The key that the gallery is sealed with, if one is configured. Raises ConfigError for a file that is none."""
-    from face_server.gallery.sealing import StoreKey
+    from face_server.gallery.store.sealing import StoreKey
 
     path = config.gallery.encryption_key_file
     return None if path is None else StoreKey.read(path)

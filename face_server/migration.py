@@ -21,7 +21,7 @@ from face_server.models import load_manifest
 from face_server.types import FaceCrop, RgbImage, SubjectId, Template, subject_key
 
 if TYPE_CHECKING:
-    from face_server.gallery.store import TemplateStore
+    from face_server.gallery.store.template_store import TemplateStore
     from face_server.vision.alignment import Aligner
     from face_server.vision.embedding import Embedder
 
@@ -177,7 +177,7 @@ def _known_models(config: Config) -> list[str]:
 
 
 def _opened(config: Config, embedder: Embedder, copy_of: str | None = None) -> TemplateStore:
-    from face_server.gallery.store import TemplateStore
+    from face_server.gallery.store.template_store import TemplateStore
 
     return TemplateStore(
         config.gallery.path,

@@ -30,7 +30,7 @@ from face_server.checks.machine import permissions
 from face_server.config import load_config
 from face_server.doctor import CHECKS, diagnose
 from face_server.gallery import GalleryOptions, LocalGallery, TemplateStore
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 from face_server.types import Quality, Template
 
 PATIENCE_S = 120.0

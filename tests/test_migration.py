@@ -258,7 +258,7 @@ def test_thresholds_that_would_mean_nothing_are_told(captured: dict[str, Templat
 DYING = """
 import os, signal, sys
 from face_server.cli import run
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.template_store import TemplateStore
 enrol, left = TemplateStore.enrol, [int(sys.argv[1])]
 def dying(*arguments, **options):
     if not left[0]:

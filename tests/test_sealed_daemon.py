@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from daemons import StartDaemon
 
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 
 SEALED = "[gallery]\nencryption_key_file = {}\n"
 

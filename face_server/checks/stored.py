@@ -13,7 +13,7 @@ from face_server.condition import USUAL_COUNTS
 from face_server.config import Config
 from face_server.decision import Decision, make_decision
 from face_server.errors import ConfigError, FaceLoginError, ThresholdUnsupported
-from face_server.gallery.current_index import FLOOR_SUBJECTS
+from face_server.gallery.index.current_index import FLOOR_SUBJECTS
 from face_server.models import verified_files
 from face_server.status_view import CLOCK_SLACK_S, LEAST_FREE_BYTES, NEAR
 from face_server.terminal import bytes_told, counted, span_told

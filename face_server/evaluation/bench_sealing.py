@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from face_server.gallery.data_file import walk
-from face_server.gallery.reading import StoreReader
 from face_server.gallery.rows import Rows
-from face_server.gallery.sealing import StoreKey
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.data_file import walk
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import StoreKey
+from face_server.gallery.store.template_store import TemplateStore
 from face_server.types import FloatArray, Quality, Template
 
 _FINGERPRINT = "made up"

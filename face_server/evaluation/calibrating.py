@@ -90,7 +90,7 @@ def _require_useful(config: Config, measured: Calibration) -> None:
 
 
 def _of_gallery(config: Config) -> tuple[str, FloatArray, list[str]]:
-    from face_server.gallery.store import TemplateStore
+    from face_server.gallery.store.template_store import TemplateStore
 
     embedder = assemble_embedder(config)
     if config.gallery.backend != "lmdb":

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from face_server.gallery.tuning import MATED_SCORES
+from face_server.gallery.index.tuning import MATED_SCORES
 from face_server.types import FloatArray, Quality, Template
 
 _QUALITY = Quality(face_px=120.0, confidence=0.999, sharpness=30.0, luminance=120.0, yaw=0.0, pitch=0.0, roll=0.0)

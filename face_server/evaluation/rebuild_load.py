@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from face_server.errors import FaceLoginError
 from face_server.gallery import GalleryOptions, LocalGallery
-from face_server.gallery.tuning import draw_probes
+from face_server.gallery.index.tuning import draw_probes
 from face_server.types import FloatArray, Quality, Template
 
 FINGERPRINT = "made up"

@@ -1,8 +1,8 @@
 """The gallery: who is enrolled, kept for ever and found at once. Upstairs needs only what is named here."""
 
 from face_server.gallery.gallery import Gallery
+from face_server.gallery.index.manifest import IndexUnusable
 from face_server.gallery.local import LocalGallery
-from face_server.gallery.manifest import IndexUnusable
 from face_server.gallery.options import GalleryOptions
 from face_server.gallery.results import (
     Added,
@@ -18,7 +18,7 @@ from face_server.gallery.results import (
     SubjectEntry,
     SubjectPage,
 )
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.template_store import TemplateStore
 
 __all__ = [
     "Added",

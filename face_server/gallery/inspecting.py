@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
-from face_server.gallery.index import read_index, require_fits
-from face_server.gallery.manifest import IndexUnusable, NoIndex
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.index.annoy_index import read_index, require_fits
+from face_server.gallery.index.manifest import IndexUnusable, NoIndex
 from face_server.gallery.rows import Rows
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import StoreKey
 
 #: A million templates are read in 20 s or so; a disk that is slower has a problem of its own.
 _PATIENCE_S = 600.0

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_server.errors import StoreDamaged, UnknownSubject
-from face_server.gallery.current_index import CurrentIndex
-from face_server.gallery.index import VectorIndex
+from face_server.gallery.index.annoy_index import VectorIndex
+from face_server.gallery.index.current_index import CurrentIndex
 from face_server.gallery.options import GalleryOptions
 from face_server.gallery.results import (
     Enrolment,
@@ -34,7 +34,7 @@ from face_server.gallery.results import (
 )
 from face_server.gallery.rows import Enrolled, Rows, View, centroid
 from face_server.gallery.rules import require_unit
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.template_store import TemplateStore
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
 

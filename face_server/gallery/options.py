@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from face_server.gallery.manifest import Manifest, Measured
+from face_server.gallery.index.manifest import Manifest, Measured
 from face_server.types import SubjectId, Template
 
 

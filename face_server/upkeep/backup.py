@@ -19,7 +19,7 @@ from face_server import __version__
 from face_server.assembly import require_lmdb
 from face_server.config import Config
 from face_server.errors import StoreDamaged, UpkeepError
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 from face_server.terminal import bytes_told, counted
 from face_server.upkeep import archive
 from face_server.upkeep.archive import BackupManifest

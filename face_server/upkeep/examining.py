@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from face_server.errors import ConfigError, FaceLoginError, KeyMismatch, StoreDamaged
-from face_server.gallery.contents import Contents, require_key
-from face_server.gallery.crop_record import open_crop_record
-from face_server.gallery.data_file import SharedEnvironment
-from face_server.gallery.record import open_record, split_key
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.contents import Contents, require_key
+from face_server.gallery.store.crop_record import open_crop_record
+from face_server.gallery.store.data_file import SharedEnvironment
+from face_server.gallery.store.record import open_record, split_key
+from face_server.gallery.store.sealing import StoreKey
 from face_server.types import SubjectId, subject_key
 
 

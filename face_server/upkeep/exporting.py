@@ -17,8 +17,8 @@ from face_server import __version__
 from face_server.assembly import assemble_embedder, assemble_gallery, assemble_key
 from face_server.config import Config
 from face_server.errors import UnknownSubject, UpkeepError
-from face_server.gallery.reading import StoreReader
 from face_server.gallery.results import SubjectDetail
+from face_server.gallery.store.reading import StoreReader
 from face_server.terminal import bytes_told, counted
 from face_server.upkeep.drafts import drafting, require_free
 from face_server.upkeep.portable import Counts, ExportWriter, Header

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from face_server.assembly import assemble_client, assemble_gallery, require_lmdb
 from face_server.config import Config
 from face_server.errors import FaceLoginError, UpkeepError
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 from face_server.terminal import bytes_told, counted
 from face_server.types import SubjectId, subject_key
 from face_server.upkeep import archive

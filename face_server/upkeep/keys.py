@@ -21,8 +21,8 @@ from face_server.config import Config
 from face_server.errors import ConfigError, KeyMismatch, UpkeepError
 
 if TYPE_CHECKING:
-    from face_server.gallery.reading import StoreReader
-    from face_server.gallery.sealing import StoreKey
+    from face_server.gallery.store.reading import StoreReader
+    from face_server.gallery.store.sealing import StoreKey
 
 _OPTION = "[gallery] encryption_key_file"
 
@@ -76,7 +76,7 @@ def add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser], shar
 
 
 def _keygen(options: argparse.Namespace, config: Config) -> int:
-    from face_server.gallery.sealing import StoreKey
+    from face_server.gallery.store.sealing import StoreKey
 
     path = options.file or config.gallery.encryption_key_file
     if path is None:
@@ -108,9 +108,9 @@ def rekey(config: Config, to: Path | None, former: Path | None = None) -> Rekeyi
     UpkeepError where there is no gallery, StoreLocked while a daemon runs, KeyMismatch, ConfigError, StoreDamaged, and
     StorageFull, since it takes room for both. The gallery is as it was then.
     """
-    from face_server.gallery.reading import StoreReader
-    from face_server.gallery.sealing import StoreKey
-    from face_server.gallery.store import TemplateStore
+    from face_server.gallery.store.reading import StoreReader
+    from face_server.gallery.store.sealing import StoreKey
+    from face_server.gallery.store.template_store import TemplateStore
 
     require_lmdb(config, "rekey")
     path, key = config.gallery.path, None if to is None else StoreKey.read(to)
@@ -138,8 +138,8 @@ def rekey(config: Config, to: Path | None, former: Path | None = None) -> Rekeyi
 
 def _present(config: Config, stored: StoreReader, former: Path | None) -> StoreKey | None:
     """The key that the store is sealed with. Raises KeyMismatch, ConfigError."""
-    from face_server.gallery.contents import require_key
-    from face_server.gallery.sealing import StoreKey
+    from face_server.gallery.store.contents import require_key
+    from face_server.gallery.store.sealing import StoreKey
 
     path = former or config.gallery.encryption_key_file
     if stored.key_id is None:
@@ -153,7 +153,7 @@ def _present(config: Config, stored: StoreReader, former: Path | None) -> StoreK
 
 def _drop_index(config: Config) -> None:
     """It holds vectors that are not sealed. The daemon builds it anew, where it may."""
-    from face_server.gallery.manifest import drop_index
+    from face_server.gallery.index.manifest import drop_index
 
     try:
         drop_index(config.index.path)

@@ -16,7 +16,7 @@ from face_server.assembly import assemble_gallery, require_lmdb
 from face_server.config import Config
 from face_server.errors import StorageFull
 from face_server.gallery.directory import DirectoryLock
-from face_server.gallery.mending import raise_sequence, raw_records, take_out
+from face_server.gallery.store.mending import raise_sequence, raw_records, take_out
 from face_server.terminal import counted
 from face_server.upkeep.checking import Checked, check, leftovers
 from face_server.upkeep.drafts import drafting, require_free

@@ -17,10 +17,10 @@ from tqdm import tqdm
 from face_server.assembly import assemble_key, expected_fingerprint, require_lmdb
 from face_server.config import Config
 from face_server.errors import KeyMismatch, ModelMismatch, StorageFull, StoreDamaged, UpkeepError
-from face_server.gallery.contents import require_key
 from face_server.gallery.directory import DirectoryLock, make_private
-from face_server.gallery.mending import put_in_place, renew_store_id
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.contents import require_key
+from face_server.gallery.store.mending import put_in_place, renew_store_id
+from face_server.gallery.store.sealing import StoreKey
 from face_server.terminal import counted
 from face_server.upkeep import archive
 from face_server.upkeep.archive import BackupManifest
@@ -179,7 +179,7 @@ def _drop_index(config: Config) -> str | None:
 
     Why it is still there, if it is.
     """
-    from face_server.gallery.manifest import drop_index
+    from face_server.gallery.index.manifest import drop_index
 
     try:
         if config.index.path.exists():

@@ -19,8 +19,8 @@ from upkeep.galleries import configured, opened_gallery, opened_store
 from face_server.assembly import expected_fingerprint
 from face_server.errors import IndexFailed
 from face_server.gallery import LocalGallery, TemplateStore
-from face_server.gallery.reading import StoreReader
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import StoreKey
 from face_server.types import BoundingBox, DetectedFace, FaceCrop, FloatArray, RgbImage, Template
 
 Asked = dict[str, Any]

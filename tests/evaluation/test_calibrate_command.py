@@ -11,7 +11,7 @@ import numpy as np
 from daemons import ROOT, StartDaemon
 
 from face_server.config import load_config
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.template_store import TemplateStore
 from face_server.types import Quality, Template
 
 FACENET = "3caab41ee061b26baf975ab82925dd8f7001d86a4f8ef8d7f65c78d20f2a00fd"

@@ -72,7 +72,7 @@ def shared_server() -> LiteServer:
 
 def milvus_options(uri: str, name: str, **changes: Any):
     """Of a gallery of made-up people."""
-    from face_server.gallery.milvus_server import MilvusOptions
+    from face_server.gallery.milvus.server import MilvusOptions
 
     options = {"fingerprint": FINGERPRINT, "dimension": DIMENSION, "max_templates_per_subject": 5, "collection": name}
     return MilvusOptions(uri, **(options | changes))
@@ -82,7 +82,7 @@ def open_backend(backend: str, root: Path, **changes: Any) -> Gallery:
     """The gallery of this directory, again if there is one."""
     if backend == "lmdb":
         return LocalGallery(gallery_options(root, **changes))
-    from face_server.gallery.milvus import MilvusGallery
+    from face_server.gallery.milvus.milvus_gallery import MilvusGallery
 
     uri = str(root / "milvus.db") if backend == "milvus lite" else shared_server().uri
     return MilvusGallery(milvus_options(uri, f"at_{root.as_posix().encode().hex()[-60:]}", **changes))

@@ -16,9 +16,9 @@ from backends import milvus_options, shared_server
 from people import FINGERPRINT, QUALITY, gallery_options
 
 from face_server.gallery import Gallery, LocalGallery
-from face_server.gallery.milvus import MilvusGallery
-from face_server.gallery.milvus_rows import standing, subject_name, template_row
-from face_server.gallery.milvus_server import Table
+from face_server.gallery.milvus.milvus_gallery import MilvusGallery
+from face_server.gallery.milvus.rows import standing, subject_name, template_row
+from face_server.gallery.milvus.server import Table
 from face_server.types import Template
 
 DIMENSION = 512

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-from face_server.gallery import building
+from face_server.gallery.index import building
 
 held = sys.argv[1]
 say = building._say

@@ -18,8 +18,8 @@ from people import gallery_options, make_template, run_child, unit
 
 from face_server.errors import FaceLoginError, IndexFailed, ShuttingDown
 from face_server.gallery import LocalGallery
-from face_server.gallery.build_process import BuildProcess
-from face_server.gallery.build_task import PHASES
+from face_server.gallery.index.build_process import BuildProcess
+from face_server.gallery.index.build_task import PHASES
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0
@@ -264,7 +264,7 @@ class OneNeighbour(annoy.AnnoyIndex):
         return super().get_nns_by_vector(vector, 1, search_k, include_distances)
 
 annoy.AnnoyIndex = OneNeighbour
-from face_server.gallery import building
+from face_server.gallery.index import building
 building.main()
 """
 
@@ -282,7 +282,7 @@ def test_a_new_index_that_fails_its_test_is_not_published(
 
 OF_ANOTHER_GALLERY = """
 import json, sys
-from face_server.gallery import building
+from face_server.gallery.index import building
 line = json.loads(sys.stdin.readline())
 line["store"] = {other!r}
 sys.stdin = type("Line", (), {{"readline": lambda self: json.dumps(line)}})()
@@ -333,7 +333,7 @@ def test_a_builder_whose_gallery_is_killed_ends_and_what_it_left_is_swept(
 import sys, threading
 from pathlib import Path
 from face_server.gallery import LocalGallery
-from face_server.gallery.build_process import BuildProcess
+from face_server.gallery.index.build_process import BuildProcess
 BuildProcess.command = (sys.executable, {str(HERE / "held_builder.py")!r}, "writing")
 gallery = LocalGallery(gallery_options(Path({str(tmp_path)!r})))
 threading.Thread(target=gallery.rebuild, daemon=True).start()

@@ -203,7 +203,7 @@ def test_a_disk_without_room_for_the_copy_leaves_all_as_it_was_and_no_draft(tmp_
 def test_a_read_that_does_not_end_holds_it_up_and_all_stays_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from face_server.gallery import environment
+    from face_server.gallery.store import environment
 
     monkeypatch.setattr(environment, "_GROWTH_WAIT_S", 0.2)
     with open_store(tmp_path) as store:
@@ -218,10 +218,10 @@ def test_a_read_that_does_not_end_holds_it_up_and_all_stays_as_it_was(
 
 
 def test_a_process_that_does_not_end_opening_it_holds_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_server.gallery import opening
+    from face_server.gallery.store import opening
 
     monkeypatch.setattr(opening, "_PATIENCE_S", 0.2)
-    code = "import sys; from face_server.gallery.opening import opening\n"
+    code = "import sys; from face_server.gallery.store.opening import opening\n"
     code += "with opening(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     with open_store(tmp_path) as store:
         store.enrol("a", [make_template(1)])

@@ -16,7 +16,8 @@ from people import gallery_options, make_template, open_store, run_child, unit
 from test_reading import CROP, records_of
 
 from face_server.errors import StoreDamaged
-from face_server.gallery import LocalGallery, doubt, environment
+from face_server.gallery import LocalGallery
+from face_server.gallery.store import doubt, environment
 from face_server.types import FaceCrop
 
 HERE = Path(__file__).parent
@@ -123,7 +124,7 @@ def test_a_data_file_that_is_gone_or_empty_is_no_new_gallery(tmp_path: Path, con
 def test_a_store_whose_making_was_cut_off_is_made_when_it_is_opened_again(tmp_path: Path) -> None:
     code = """
 import os, sys
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.template_store import TemplateStore
 TemplateStore._settle_meta = lambda *_: os.kill(os.getpid(), 9)
 open_store(Path(sys.argv[1]))
 """
@@ -318,7 +319,7 @@ def test_a_full_disk_is_storage_full_searching_goes_on_and_so_does_all_once_ther
 OPEN_READ_ONLY = """
 import sys
 from face_server.errors import StoreDamaged
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 for path in sys.argv[1:]:
     try:
         open_store(Path(path))

@@ -16,9 +16,9 @@ from agreement import enrol_many, expected, found, noisy, told
 from people import DIMENSION, make_template, unit
 
 from face_server.errors import ModelMismatch, StorageFull, StoreDamaged, TooManyImages
-from face_server.gallery import current_index
 from face_server.gallery import local as gallery_module
 from face_server.gallery import rows as rows_module
+from face_server.gallery.index import current_index
 
 
 def wait_until(condition, seconds=20):

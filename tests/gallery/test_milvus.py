@@ -58,7 +58,7 @@ def another(request):
     name = f"of_{abs(hash(request.node.name))}"
 
     def open_one(**changes):
-        from face_server.gallery.milvus import MilvusGallery
+        from face_server.gallery.milvus.milvus_gallery import MilvusGallery
 
         opened.append(MilvusGallery(milvus_options(shared_server().uri, name, **changes)))
         return opened[-1]
@@ -81,7 +81,7 @@ def truth(gallery, *subjects):
 
 def leftovers(gallery):
     """How many marks of changes there are."""
-    from face_server.gallery.milvus_server import Table
+    from face_server.gallery.milvus.server import Table
 
     return len(gallery._server.find(Table.TEMPLATES, 'kind in ["add", "replace"]', ("pk",)))
 
@@ -294,7 +294,7 @@ def test_a_retry_of_what_was_cut_off_is_one_template(another):
 
 
 def test_a_lost_row_of_a_subject_is_made_anew_by_a_rebuild_and_a_wrong_one_lets_nobody_in(another):
-    from face_server.gallery.milvus_server import Table
+    from face_server.gallery.milvus.server import Table
 
     gallery = another()
     enrolled = enrol_many(gallery, 12)
@@ -314,7 +314,7 @@ def test_a_lost_row_of_a_subject_is_made_anew_by_a_rebuild_and_a_wrong_one_lets_
 
 
 def test_a_server_that_is_gone_is_told_and_lets_nobody_in_and_back_again_has_lost_nothing(tmp_path):
-    from face_server.gallery.milvus import MilvusGallery
+    from face_server.gallery.milvus.milvus_gallery import MilvusGallery
 
     server = LiteServer(tmp_path)
     try:
@@ -399,7 +399,7 @@ def test_rows_of_another_model_written_meanwhile_are_refused_and_never_scored(an
 
 
 def test_a_garbled_record_is_denied_and_names_the_template(another):
-    from face_server.gallery.milvus_server import Table
+    from face_server.gallery.milvus.server import Table
 
     gallery = another()
     gallery.enrol("ada", [make_template(1)])
@@ -477,7 +477,7 @@ import sys, json
 sys.modules["pymilvus"] = None
 from face_server.errors import ConfigError
 try:
-    import face_server.gallery.milvus
+    import face_server.gallery.milvus.milvus_gallery
 except ConfigError as error:
     print(json.dumps(str(error)))
 """
@@ -493,7 +493,7 @@ def test_a_server_is_reached_by_tls_and_only_by_who_trusts_its_certificate(autho
     from milvus_lite.adapter.grpc.server import _build_server
     from milvus_lite.db import MilvusLite
 
-    from face_server.gallery.milvus import MilvusGallery
+    from face_server.gallery.milvus.milvus_gallery import MilvusGallery
 
     database = MilvusLite(str(tmp_path / "milvus.db"))
     server = _build_server(database, 1)

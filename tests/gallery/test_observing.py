@@ -11,8 +11,9 @@ import pytest
 from people import gallery_options, make_template
 
 from face_server.errors import ShuttingDown, StorageFull, UnknownSubject
-from face_server.gallery import LocalGallery, RebuildResult, rebuilding
-from face_server.gallery.rebuilding import Rebuilder
+from face_server.gallery import LocalGallery, RebuildResult
+from face_server.gallery.index import rebuilding
+from face_server.gallery.index.rebuilding import Rebuilder
 from face_server.observing import Nobody, Stage
 
 

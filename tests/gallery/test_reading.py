@@ -11,9 +11,9 @@ import pytest
 from people import DIMENSION, FINGERPRINT, make_template, open_store, run_child
 
 from face_server.errors import StoreDamaged, StoreLocked
-from face_server.gallery import environment
-from face_server.gallery.reading import StoreReader
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store import environment
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.template_store import TemplateStore
 from face_server.types import BoundingBox, DetectedFace, FaceCrop
 
 FACE = DetectedFace(BoundingBox(1, 2, 3, 4), ((1, 2), (3, 4), (5, 6), (7, 8), (9, 9)), 1)
@@ -23,7 +23,7 @@ BIG = FaceCrop(os.urandom(100_000), FACE)
 #: Says what it sees when it has opened its snapshot, and again, in the same snapshot, at every line it is sent.
 READ = """
 import sys
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 with StoreReader(Path(sys.argv[1])) as reader, reader.snapshot() as snapshot:
     while True:
         print(*(f"{subject}:{number}" for number, subject, _ in snapshot), flush=True)
@@ -34,7 +34,7 @@ with StoreReader(Path(sys.argv[1])) as reader, reader.snapshot() as snapshot:
 
 READ_LATER = """
 import sys
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 with StoreReader(Path(sys.argv[1])) as reader:
     print(flush=True)
     sys.stdin.readline()

@@ -11,7 +11,7 @@ from people import gallery_options, make_template, unit
 from face_server.errors import ConfigError, IndexFailed
 from face_server.gallery import LocalGallery
 from face_server.gallery.directory import is_memory_backed
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 
 PEOPLE = range(200)
 

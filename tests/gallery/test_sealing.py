@@ -14,9 +14,9 @@ from people import DIMENSION, FINGERPRINT, gallery_options, make_template, open_
 from test_reading import BIG, CROP, FACE, records_of
 
 from face_server.errors import ConfigError, KeyMismatch, ModelMismatch, StorageFull, StoreDamaged
-from face_server.gallery.reading import StoreReader
-from face_server.gallery.sealing import KEY_BYTES, StoreKey
-from face_server.gallery.store import TemplateStore
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import KEY_BYTES, StoreKey
+from face_server.gallery.store.template_store import TemplateStore
 from face_server.types import FaceCrop
 
 
@@ -335,7 +335,7 @@ def sealed_bytes(path: Path) -> dict[int, bytes]:
 
 REKEY_FOR_EVER = """
 import sys, itertools
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 path, *files = map(Path, sys.argv[1:])
 keys = [StoreKey.read(file) for file in files]
 for turn in itertools.count(int(open(path.with_name("turn")).read())):
@@ -390,7 +390,7 @@ def test_a_damaged_record_is_told_and_the_store_stays_under_its_key(
 def test_a_disk_without_room_leaves_the_store_under_its_key(
     tmp_path: Path, key: StoreKey, other: StoreKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from face_server.gallery import environment
+    from face_server.gallery.store import environment
 
     with open_store(tmp_path / "store", key=key) as store:
         enrol_some(store)

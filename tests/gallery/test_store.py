@@ -18,7 +18,7 @@ from face_server.errors import (
     StoreDamaged,
     StoreLocked,
 )
-from face_server.gallery import environment
+from face_server.gallery.store import environment
 
 
 def ids_of(store, subject):

@@ -14,11 +14,11 @@ import pytest
 from people import gallery_options, make_template, unit
 
 from face_server.errors import ConfigError, IndexFailed
-from face_server.gallery import LocalGallery, current_index
+from face_server.gallery import LocalGallery
 from face_server.gallery.directory import is_memory_backed
-from face_server.gallery.index import Forest
-from face_server.gallery.rows import Rows
-from face_server.gallery.tuning import (
+from face_server.gallery.index import current_index
+from face_server.gallery.index.annoy_index import Forest
+from face_server.gallery.index.tuning import (
     MATED_SCORES,
     Limits,
     RecallTooLow,
@@ -29,6 +29,7 @@ from face_server.gallery.tuning import (
     fewest_probes,
     lower_bound,
 )
+from face_server.gallery.rows import Rows
 
 Reopen = Callable[..., LocalGallery]
 

@@ -19,7 +19,7 @@ from face_server.cli import run
 from face_server.config import Config
 from face_server.errors import StoreLocked, UpkeepError
 from face_server.gallery.directory import DirectoryLock
-from face_server.gallery.record import record_key
+from face_server.gallery.store.record import record_key
 from face_server.upkeep.checking import Checked, check
 from face_server.upkeep.repairing import repair
 

@@ -28,7 +28,7 @@ from face_server.assembly import expected_fingerprint
 from face_server.cli import run
 from face_server.config import Config, load_config
 from face_server.errors import ModelMismatch, StoreDamaged, TooManyImages, UpkeepError
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.store.reading import StoreReader
 from face_server.upkeep.exporting import everybody, export
 from face_server.upkeep.importing import Import, Into, import_file, import_original
 from face_server.upkeep.portable import read_subjects

@@ -18,8 +18,8 @@ from face_server.config import Config, load_config
 from face_server.errors import ConfigError, KeyMismatch, StoreLocked, UpkeepError
 from face_server.gallery.directory import DirectoryLock
 from face_server.gallery.inspecting import look
-from face_server.gallery.reading import StoreReader
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import StoreKey
 from face_server.upkeep.keys import rekey
 
 PEOPLE = {"ada": [1, 2], 7: [3], "数字": [4, 5]}
@@ -118,14 +118,14 @@ REKEY_SLOWLY = """
 import sys, os
 from pathlib import Path
 from face_server.config import load_config
-from face_server.gallery import environment
+from face_server.gallery.store import environment
 from face_server.upkeep.keys import rekey
 config, key, point = load_config(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
 def stop(*_):
     print("there", flush=True)
     sys.stdin.read()
 if point == "writing":
-    from face_server.gallery.sealing import Seal
+    from face_server.gallery.store.sealing import Seal
     Seal.close = stop
 elif point == "before the rename":
     Path.rename = stop

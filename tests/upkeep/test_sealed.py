@@ -13,7 +13,7 @@ from face_server.assembly import assemble_key, expected_fingerprint
 from face_server.checks.findings import Level
 from face_server.config import Config
 from face_server.errors import ConfigError, KeyMismatch, UpkeepError
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.sealing import StoreKey
 from face_server.upkeep.backup import backup
 from face_server.upkeep.checking import check
 from face_server.upkeep.exporting import export

@@ -14,8 +14,8 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from face_server.errors import IndexFailed, ShuttingDown, StorageFull
-from face_server.gallery.build_task import PHASES, Task, spare_cores
-from face_server.gallery.manifest import IndexUnusable, Manifest
+from face_server.gallery.index.build_task import PHASES, Task, spare_cores
+from face_server.gallery.index.manifest import IndexUnusable, Manifest
 from face_server.gallery.results import BuildProgress
 
 #: What the libraries of linear algebra read their number of threads from.
@@ -26,7 +26,7 @@ class BuildProcess:
     """Runs one build at a time in a process of its own, which ends with this one however this one ends."""
 
     #: The program; it is given a task on its standard input.
-    command: tuple[str, ...] = (sys.executable, "-m", "face_server.gallery.building")
+    command: tuple[str, ...] = (sys.executable, "-m", "face_server.gallery.index.building")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
 """The index directory: generations of files, and the manifest that says which is the current one, what it holds and
 what was measured on it. Owns their names and types, and that a generation is published whole or not at all. May not
-know Annoy, the store or how anything is measured. Split from index.py, because a build that ends in exact search has a
-manifest and no file of Annoy's.
+know Annoy, the store or how anything is measured. Split from annoy_index.py, because a build that ends in exact search
+has a manifest and no file of Annoy's.
 
 A generation of Annoy's is two files, `g-<random>.annoy` (vectors and trees) and `g-<random>.ids` (the id of each item,
 int64 little-endian). `manifest.json` is replaced last, atomically, and holds size and sha256 of both.

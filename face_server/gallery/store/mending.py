@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from face_server.gallery.contents import Contents
-from face_server.gallery.data_file import Access, SharedEnvironment
 from face_server.gallery.directory import sync
-from face_server.gallery.environment import Environment
-from face_server.gallery.opening import make_open_lock, opening
+from face_server.gallery.store.contents import Contents
+from face_server.gallery.store.data_file import Access, SharedEnvironment
+from face_server.gallery.store.environment import Environment
+from face_server.gallery.store.opening import make_open_lock, opening
 
 #: Room for the pages that a change copies, however full the store is.
 _SPARE_BYTES = 64 << 20

@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_server.errors import KeyMismatch, StoreDamaged
-from face_server.gallery.crop_record import make_crop_record, open_crop_record
-from face_server.gallery.record import Record, make_record, open_record, record_key, split_key, subject_prefix
 from face_server.gallery.results import StoredTemplate, SubjectDetail, SubjectEntry
+from face_server.gallery.store.crop_record import make_crop_record, open_crop_record
+from face_server.gallery.store.record import Record, make_record, open_record, record_key, split_key, subject_prefix
 from face_server.types import FaceCrop, FloatArray, SubjectId, Template, subject_key
 
 if TYPE_CHECKING:
-    from face_server.gallery.data_file import Access
-    from face_server.gallery.sealing import Seal, StoreKey
+    from face_server.gallery.store.data_file import Access
+    from face_server.gallery.store.sealing import Seal, StoreKey
 
 #: Of a store that is not sealed, and of one that is.
 PLAIN_SCHEMA, SEALED_SCHEMA = "1", "2"

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import lmdb
 
 from face_server.errors import StorageFull, StoreDamaged
-from face_server.gallery.data_file import (
+from face_server.gallery.directory import sync
+from face_server.gallery.store.data_file import (
     Access,
     NoRoom,
     Rewrite,
@@ -29,8 +30,7 @@ from face_server.gallery.data_file import (
     write_copy,
     writing,
 )
-from face_server.gallery.directory import sync
-from face_server.gallery.opening import make_open_lock, opening
+from face_server.gallery.store.opening import make_open_lock, opening
 
 #: The map starts here and doubles; a new gallery is small and an unused map costs only address space.
 _START_MAP_BYTES = 8 * 2**20

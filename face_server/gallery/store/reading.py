@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from face_server.gallery.contents import Contents, Snapshot, require_key
-from face_server.gallery.data_file import SharedEnvironment, write_copy
-from face_server.gallery.sealing import StoreKey
+from face_server.gallery.store.contents import Contents, Snapshot, require_key
+from face_server.gallery.store.data_file import SharedEnvironment, write_copy
+from face_server.gallery.store.sealing import StoreKey
 
 
 class StoreReader:

@@ -16,7 +16,15 @@ import annoy
 import numpy as np
 from numpy.typing import NDArray
 
-from face_server.gallery.manifest import IndexUnusable, Manifest, NoIndex, prepare, read_manifest, require_intact, sweep
+from face_server.gallery.index.manifest import (
+    IndexUnusable,
+    Manifest,
+    NoIndex,
+    prepare,
+    read_manifest,
+    require_intact,
+    sweep,
+)
 from face_server.types import FloatArray
 
 #: Any fixed number: the same vectors give the same trees.

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 
 from face_server.errors import ConfigError, IndexFailed, StorageFull
-from face_server.gallery.build_process import BuildProcess
-from face_server.gallery.build_task import Task
 from face_server.gallery.directory import is_memory_backed
-from face_server.gallery.index import Loaded, VectorIndex, load_index, open_generation, require_fits
-from face_server.gallery.manifest import IndexUnusable, Manifest, drop_index, prepare, publish, sweep
+from face_server.gallery.index.annoy_index import Loaded, VectorIndex, load_index, open_generation, require_fits
+from face_server.gallery.index.build_process import BuildProcess
+from face_server.gallery.index.build_task import Task
+from face_server.gallery.index.manifest import IndexUnusable, Manifest, drop_index, prepare, publish, sweep
+from face_server.gallery.index.rebuilding import Rebuilder
 from face_server.gallery.options import GalleryOptions
-from face_server.gallery.rebuilding import Rebuilder
 from face_server.gallery.results import IndexStatus, RebuildResult
 from face_server.gallery.rows import View
 from face_server.observing import Observer

@@ -1,6 +1,6 @@
 """Whether a store's data file may be opened in this process: a damaged one may end it by a signal. Owns the note of how
-the file was left, and the look at a doubtful one by a program of its own, `python -m face_server.gallery.doubt`. May
-not know what the records mean; their checksums are read by whoever loads them.
+the file was left, and the look at a doubtful one by a program of its own, `python -m face_server.gallery.store.doubt`.
+May not know what the records mean; their checksums are read by whoever loads them.
 
 A file is not doubted when it is, by inode, size and time of change, the very one that was closed. After a crash, or
 when it was copied, restored, cut or written by something else, it is walked first: each of LMDB's pages, and each
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from face_server.errors import StoreDamaged
-from face_server.gallery.data_file import walk
+from face_server.gallery.store.data_file import walk
 
 _NOTE = "state"
 _OPEN = "open"

@@ -1,5 +1,5 @@
 """How one template lies in the store: its key and its bytes, with a checksum. Owns the layout; may not know LMDB,
-transactions or files. Split from store.py because a layout is read and changed on its own.
+transactions or files. Split from template_store.py because a layout is read and changed on its own.
 
 A key is subject key + NUL + template id (8 bytes, big-endian). A subject key has no control characters, so the NUL
 ends it: a subject's records lie side by side in the order of their ids, and subjects lie in key order.

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from face_server.errors import StoreDamaged
-from face_server.gallery.crop_record import make_crop_record, open_crop_record
-from face_server.gallery.record import Record, make_record, open_record, record_key
+from face_server.gallery.store.crop_record import make_crop_record, open_crop_record
+from face_server.gallery.store.record import Record, make_record, open_record, record_key
 from face_server.types import FaceCrop, FloatArray, SubjectId, Template, subject_key
 
 #: Every row but its crop, which is large.

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from face_server.gallery.index import Forest
-from face_server.gallery.manifest import IndexUnusable, Measured
+from face_server.gallery.index.annoy_index import Forest
+from face_server.gallery.index.manifest import IndexUnusable, Measured
 from face_server.gallery.rows import ROUNDING, View
 from face_server.types import FloatArray
 

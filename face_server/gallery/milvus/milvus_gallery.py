@@ -1,10 +1,10 @@
 """The gallery in Milvus, which several daemons may share. Owns the order of the steps of every change and search; may
-not know config.ini, thresholds or the wire. pymilvus is milvus_server.py's, the rows' layout milvus_rows.py's.
+not know config.ini, thresholds or the wire. pymilvus is server.py's, the rows' layout rows.py's.
 
 The rows of templates are the truth. A subject's row, its centroid, is made from them and only proposes: whom a search
 finds is scored on the templates that count at that moment, exactly, so a row that is out of date lets nobody in.
 
-A change is committed by one message of rows (milvus_rows.py) and then finished: the subject's row is made from what was
+A change is committed by one message of rows (rows.py) and then finished: the subject's row is made from what was
 read, what is void is deleted, and the subject is read again, until nothing changed in between. So of two daemons that
 change one subject at once neither loses anything, and whoever writes the subject's row last has seen all of it. At last
 the marks go. Killed before the message, nothing happened; after it, everything did, and whoever starts next, or changes
@@ -32,8 +32,9 @@ from face_server.errors import (
     UnknownCommand,
     UnknownSubject,
 )
-from face_server.gallery.milvus_numbers import Numbering
-from face_server.gallery.milvus_rows import (
+from face_server.gallery.index.rebuilding import Rebuilder
+from face_server.gallery.milvus.numbering import Numbering
+from face_server.gallery.milvus.rows import (
     FIELDS,
     LIGHT_FIELDS,
     Row,
@@ -47,9 +48,7 @@ from face_server.gallery.milvus_rows import (
     subject_name,
     template_row,
 )
-from face_server.gallery.milvus_server import MilvusOptions, MilvusServer, Table
-from face_server.gallery.rebuilding import Rebuilder
-from face_server.gallery.record import Record
+from face_server.gallery.milvus.server import MilvusOptions, MilvusServer, Table
 from face_server.gallery.results import (
     Added,
     Enrolment,
@@ -65,6 +64,7 @@ from face_server.gallery.results import (
 )
 from face_server.gallery.rows import ROUNDING, centroid, exact_scores
 from face_server.gallery.rules import read_cursor, require_own, require_room, require_unit, write_cursor
+from face_server.gallery.store.record import Record
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
 

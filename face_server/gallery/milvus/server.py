@@ -1,7 +1,7 @@
 """What is asked of Milvus, and how: connection, two collections, their indexes, strong reads. Owns pymilvus, its errors
 and Milvus Lite; may not know what an enrolment is. The only module that imports pymilvus and milvus_lite.
 
-    <name>_templates   one row for each template and for each change under way, see milvus_rows.py: the truth
+    <name>_templates   one row for each template and for each change under way, see rows.py: the truth
     <name>_subjects    one row for each subject: its centroid, made from the former at every change; it proposes
 
 Every read is strongly consistent: it sees whatever was acknowledged before, to any daemon. Every write is an upsert of

@@ -17,7 +17,7 @@ from typing import Any
 import lmdb
 
 from face_server.errors import StoreDamaged, StoreLocked
-from face_server.gallery.opening import inode, opening
+from face_server.gallery.store.opening import inode, opening
 
 #: Records that a copy commits at a time; LMDB keeps what is not committed in memory.
 _COPY_BATCH = 1000

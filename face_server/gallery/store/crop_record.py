@@ -18,7 +18,7 @@ import struct
 from dataclasses import astuple
 
 from face_server.errors import StoreDamaged
-from face_server.gallery.record import CHECKSUM_BYTES, checksum, split_key
+from face_server.gallery.store.record import CHECKSUM_BYTES, checksum, split_key
 from face_server.types import BoundingBox, DetectedFace, FaceCrop
 
 _MARK, _LAYOUT = ord("C"), 1

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from face_server.errors import MigrationError, ModelMismatch, StoreDamaged, UnknownSubject
-from face_server.gallery.contents import PLAIN_SCHEMA, SEALED_SCHEMA, Contents, Snapshot, require_key
-from face_server.gallery.data_file import Access, Pair, as_it_is
 from face_server.gallery.directory import DirectoryLock, make_private
-from face_server.gallery.doubt import note_closed, note_open, require_sound
-from face_server.gallery.environment import Environment
-from face_server.gallery.record import Record
 from face_server.gallery.results import Added, Enrolment, Removal, StoreUsage, SubjectDetail, SubjectPage
 from face_server.gallery.rules import read_cursor, require_own, require_room, write_cursor
-from face_server.gallery.sealing import Seal, StoreKey
+from face_server.gallery.store.contents import PLAIN_SCHEMA, SEALED_SCHEMA, Contents, Snapshot, require_key
+from face_server.gallery.store.data_file import Access, Pair, as_it_is
+from face_server.gallery.store.doubt import note_closed, note_open, require_sound
+from face_server.gallery.store.environment import Environment
+from face_server.gallery.store.record import Record
+from face_server.gallery.store.sealing import Seal, StoreKey
 from face_server.types import SubjectId, Template, subject_key
 
 #: One part in this many of max_map_bytes is kept from enrolments: LMDB copies pages to delete, and a full store must

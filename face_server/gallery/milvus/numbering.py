@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import secrets
 
-from face_server.gallery.milvus_rows import bare_row
-from face_server.gallery.milvus_server import MilvusServer, Table
+from face_server.gallery.milvus.rows import bare_row
+from face_server.gallery.milvus.server import MilvusServer, Table
 
 #: Numbers in a block: a process starts a new one, so there are 2**33 starts until 2**53, which JSON clients hold.
 _BLOCK = 2**20

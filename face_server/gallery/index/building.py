@@ -1,5 +1,5 @@
-"""Builds an index from a store: a program of its own, `python -m face_server.gallery.building`, since a build takes
-processor and memory that searches must not miss, and Annoy or a damaged file may end a process by a signal.
+"""Builds an index from a store: a program of its own, `python -m face_server.gallery.index.building`, since a build
+takes processor and memory that searches must not miss, and Annoy or a damaged file may end a process by a signal.
 
 It reads a task, one line of JSON, from standard input, and ends when that is closed: with whoever started it. It tells
 in lines of JSON how far it is, and at last a manifest, which it does not publish, or why there is none. May not know
@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 
 from face_server.errors import StartupError
-from face_server.gallery.build_task import PHASES, Task, spare_cores
-from face_server.gallery.contents import Snapshot
-from face_server.gallery.index import Forest, VectorIndex
-from face_server.gallery.manifest import SCHEMA, IndexUnusable, Manifest, draw_names, seal
-from face_server.gallery.reading import StoreReader
+from face_server.gallery.index.annoy_index import Forest, VectorIndex
+from face_server.gallery.index.build_task import PHASES, Task, spare_cores
+from face_server.gallery.index.manifest import SCHEMA, IndexUnusable, Manifest, draw_names, seal
+from face_server.gallery.index.tuning import Limits, Tuning
 from face_server.gallery.rows import Rows, View
-from face_server.gallery.sealing import StoreKey
-from face_server.gallery.tuning import Limits, Tuning
+from face_server.gallery.store.contents import Snapshot
+from face_server.gallery.store.reading import StoreReader
+from face_server.gallery.store.sealing import StoreKey
 from face_server.types import FloatArray, SubjectId
 
 #: Between two reports of one phase: often enough for a bar, seldom enough to cost the reader nothing.

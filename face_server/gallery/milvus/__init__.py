@@ -1,0 +1,1 @@
+"""The gallery in Milvus, which several daemons may share."""

@@ -1,0 +1,1 @@
+"""The truth: every enrolled template, in LMDB, on this machine's disk."""
