@@ -111,7 +111,17 @@ def _measure(directory: Path, size: int, options: argparse.Namespace) -> Measure
     """Every phase is a process of its own, so that none has the other's memory."""
 
     def run(phase: str, kind: str = "auto") -> dict[str, Any]:
-        command = [sys.executable, "-m", __name__, "--phase", phase, "--kind", kind, "--root", str(directory)]
+        command = [
+            sys.executable,
+            "-m",
+            "face_server.evaluation.gallery_bench",
+            "--phase",
+            phase,
+            "--kind",
+            kind,
+            "--root",
+            str(directory),
+        ]
         command += ["--size", str(size), "--each", str(options.each), "--probes", str(options.probes)]
         told: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         return told

@@ -70,7 +70,7 @@ class Child:
 
     def point(self) -> str:
         """Where it was killed, without what is random in the names of files."""
-        told = self._log.read_text().strip() if self._log.exists() else "at any moment"
+        told = self._log.read_text().strip().replace("\n", "; ") if self._log.exists() else "at any moment"
         return re.sub(r"\b[0-9a-f]{8,}\b|\b[a-z0-9_]{8}(?=\.tmp)", "*", told)
 
     def end(self) -> None:
@@ -128,6 +128,8 @@ class Harness:
             return f"HARM: counts {told['counts']}"
         for outcome, state in self.history.outcomes(cut_short):
             if enrolled == state:
+                if cut_short is not None and cut_short.kind == "backup":
+                    self.history.saved = None  # the file may be the former one or the new one
                 if cut_short is not None and outcome == "done":
                     self.history.acknowledge(cut_short)
                 return outcome
