@@ -238,6 +238,23 @@ class DecisionConfig:
     )
 
 
+#: What may be asked of whoever is before the camera, beside the face itself.
+LIVENESS_MODES = ("off", "passive", "active", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class LivenessConfig:
+    """[liveness] What tells a living person from a picture of one."""
+
+    identify: str = _option(
+        "off",
+        "what `identify` needs of the web: `off`; `passive`, a network; `active`, steps to do; `both`",
+        choices=LIVENESS_MODES,
+    )
+    verify: str = _option("off", "the same of `verify`", choices=LIVENESS_MODES)
+    enrol: str = _option("off", "the same of `enrol`", choices=LIVENESS_MODES)
+
+
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """[web] The site in face_web/, which reads this section and the next itself."""
@@ -326,6 +343,7 @@ class Config:
     gallery: GalleryConfig = GalleryConfig()
     index: IndexConfig = IndexConfig()
     decision: DecisionConfig = DecisionConfig()
+    liveness: LivenessConfig = LivenessConfig()
     web: WebConfig = WebConfig()
     database: DatabaseConfig = DatabaseConfig()
     log: LogConfig = LogConfig()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import cv2
@@ -50,6 +50,19 @@ class Capture:
 
     template: Template
     face: DetectedFace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A picture's one face and its unit vector (dimension,) float32, however it is turned or lit.
+
+    given: the picture as the camera gave it, (height, width, 3) uint8 RGB. sha256: hex, of the bytes that were sent.
+    """
+
+    given: RgbImage = field(repr=False)
+    face: DetectedFace
+    vector: FloatArray = field(repr=False)
+    sha256: str
 
 
 class FacePipeline:
@@ -102,9 +115,7 @@ class FacePipeline:
         TurnedAway, Blurred, Internal.
         """
         observer = self._observer
-        with timed(observer, Stage.DECODE):
-            given = imaging.decode(image_bytes, self._max_pixels)
-            image = lighting.brightened(given, self._low_light)
+        given, image = self._opened(image_bytes)
         with timed(observer, Stage.DETECT):
             face = self.choose(image, purpose)
         with timed(observer, Stage.ALIGN):
@@ -112,15 +123,55 @@ class FacePipeline:
             crop = self.crop(image, face)
         with timed(observer, Stage.EMBED):
             vector = self.embed(crop)
-        template = Template(
+        sha256 = hashlib.sha256(image_bytes).hexdigest()
+        return Capture(self._template(vector, sha256, measured, image, face, purpose), face)
+
+    def sight(self, image_bytes: bytes) -> Sighting:
+        """The one face of a picture, turned away or oddly lit as it may be: a frame of somebody who moves.
+
+        Raises ImageTooLarge, ImageUnreadable, NoFace, SeveralFaces, FaceTooSmall, CutOff, TurnedAway, Internal.
+        """
+        given, image = self._opened(image_bytes)
+        with timed(self._observer, Stage.DETECT):
+            face = self.choose(image, Purpose.SEARCH)
+        with timed(self._observer, Stage.ALIGN):
+            crop = self.crop(image, face)
+        with timed(self._observer, Stage.EMBED):
+            vector = self.embed(crop)
+        return Sighting(given, face, vector, hashlib.sha256(image_bytes).hexdigest())
+
+    def capture_of(self, seen: Sighting, purpose: Purpose) -> Capture:
+        """The same as `capture` of the picture that was seen, without its networks running again.
+
+        Raises FaceTooSmall, CutOff, TooDark, TooBright, TurnedAway, Blurred.
+        """
+        measured = self.assess(seen.given, seen.face, purpose)
+        image = lighting.brightened(seen.given, self._low_light)
+        return Capture(self._template(seen.vector, seen.sha256, measured, image, seen.face, purpose), seen.face)
+
+    def _opened(self, image_bytes: bytes) -> tuple[RgbImage, RgbImage]:
+        """The picture as it was given, and brightened if it is dark. Raises ImageTooLarge, ImageUnreadable."""
+        with timed(self._observer, Stage.DECODE):
+            given = imaging.decode(image_bytes, self._max_pixels)
+            return given, lighting.brightened(given, self._low_light)
+
+    def _template(
+        self,
+        vector: FloatArray,
+        sha256: str,
+        measured: Quality,
+        image: RgbImage,
+        face: DetectedFace,
+        purpose: Purpose,
+    ) -> Template:
+        return Template(
             vector=vector,
             fingerprint=self.fingerprint,
             created_s=time.time(),
-            image_sha256=hashlib.sha256(image_bytes).hexdigest(),
+            image_sha256=sha256,
             quality=measured,
             crop=face_crop.cut(image, face) if self._keep_crops and purpose is Purpose.ENROL else None,
         )
-        return Capture(template, face)
 
     def decode(self, image_bytes: bytes) -> RgbImage:
         """The upright picture (height, width, 3) uint8, brightened if dark. Raises ImageTooLarge, ImageUnreadable."""
