@@ -7,9 +7,10 @@ FaceLoginError
 │   │   └── TlsRequired
 │   ├── PersonError              act: person    the one in front of the camera can help
 │   │   ├── NoFace  SeveralFaces  FaceTooSmall  TooDark  TooBright  Blurred  TurnedAway  CutOff
-│   │   └── ImageUnreadable  DifferentPeople
+│   │   └── ImageUnreadable  DifferentPeople  NotLive
 │   ├── WebError                 act: web       the site that asked must decide what to do
 │   │   ├── Unauthorised  UnknownSubject  DuplicatePerson  NotTheSubject
+│   │   └── ChallengeRequired  ChallengeUnknown
 │   └── OperatorError            act: operator  the one who runs the daemon must act
 │       ├── Busy  ShuttingDown  StorageFull  GalleryUnavailable  IndexFailed  ModelMismatch  ThresholdUnsupported
 │       └── Internal
@@ -158,6 +159,12 @@ class DifferentPeople(PersonError):
     code = "different_people"
 
 
+class NotLive(PersonError):
+    """The images do not show a living person doing what was asked; detail: `check`, `step`, `advice`."""
+
+    code = "not_live"
+
+
 class WebError(WireError):
     """The site that asked must decide what to do."""
 
@@ -186,6 +193,18 @@ class NotTheSubject(WebError):
     """A new template does not match the subject's own."""
 
     code = "not_the_subject"
+
+
+class ChallengeRequired(WebError):
+    """The command is taken only as the answer to a challenge."""
+
+    code = "challenge_required"
+
+
+class ChallengeUnknown(WebError):
+    """No such challenge is open, or it is not for this: which of these is not told."""
+
+    code = "challenge_unknown"
 
 
 class OperatorError(WireError):

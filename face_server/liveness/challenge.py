@@ -2,12 +2,19 @@
 
 Left and right are the picture's, as everywhere: in a turn to the left the nose moves to the left of the picture as the
 camera took it. A page that mirrors its preview says it the other way round.
+
+Challenges lie in memory: a daemon that starts anew knows none, and whoever was at it asks for another.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, Flag
+
+from face_server.config import LivenessConfig
+from face_server.errors import Busy, ChallengeUnknown, NotLive
 
 
 class Kind(Enum):
@@ -21,9 +28,126 @@ class Kind(Enum):
     FLASH = "flash"
 
 
+class Mode(Flag):
+    """What judges; the names are those of [liveness] and of the wire."""
+
+    OFF = 0
+    PASSIVE = 1
+    ACTIVE = 2
+    BOTH = 3
+
+    @classmethod
+    def named(cls, name: str) -> Mode:
+        return cls[name.upper()]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step; colour "#rrggbb" is what the screen shows during a flash, None in every other step."""
 
     kind: Kind
     colour: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What was asked of whom. id: 32 hex digits, the only thing that must not be guessed.
+
+    purpose: the command that may answer. binding: what the site tied it to. issued_s: of a monotonic clock.
+    """
+
+    id: str
+    steps: tuple[Step, ...]
+    mode: Mode
+    purpose: str
+    binding: str | None
+    issued_s: float
+
+
+#: One movement shows depth to the check that needs it, and the widest one does so best.
+_TURNS = (Kind.TURN_LEFT, Kind.TURN_RIGHT)
+_MOVEMENTS = (*_TURNS, Kind.LOOK_UP, Kind.LOOK_DOWN, Kind.COME_CLOSER)
+
+#: Saturated, and far from each other in what a camera sees; three of them in any order are 120 sequences.
+COLOURS = ("#ff2020", "#20ff20", "#2020ff", "#ffff20", "#ff20ff", "#20ffff")
+FLASHES = 3
+
+#: Hashes of 12 frames of about 5,000 answers, some 8 MB.
+MAX_SEEN = 65_536
+
+
+def random_steps(movements: int, flash: bool, random: secrets.SystemRandom) -> tuple[Step, ...]:
+    """So many different movements, at least one a turn of the head; a flash sequence takes the place of one of them."""
+    while True:
+        kinds = random.sample(_MOVEMENTS, movements)
+        if flash:
+            kinds[random.randrange(movements)] = Kind.FLASH
+        if any(kind in _TURNS for kind in kinds):
+            break
+    colours = [Step(Kind.FLASH, colour) for colour in random.sample(COLOURS, FLASHES)]
+    return tuple(step for kind in kinds for step in (colours if kind is Kind.FLASH else [Step(kind)]))
+
+
+class Challenges:
+    """Issues challenges and takes each back once. For one thread."""
+
+    def __init__(self, options: LivenessConfig) -> None:
+        self._options = options
+        self._random = secrets.SystemRandom()
+        #: In the order they were issued, which is that in which they expire.
+        self._open: dict[str, Challenge] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def issue(self, purpose: str, binding: str | None, mode: Mode, flash: bool, now_s: float) -> Challenge:
+        """A new challenge. Raises Busy when as many as may be are open: whoever has begun may finish."""
+        self._drop_expired(now_s)
+        if len(self._open) >= self._options.max_challenges:
+            raise Busy(f"{len(self._open)} challenges are open already; ask again in a moment")
+        flash = flash and self._options.flash
+        steps = random_steps(self._options.steps, flash, self._random) if Mode.ACTIVE in mode else ()
+        made = Challenge(secrets.token_hex(16), steps, mode, purpose, binding, now_s)
+        self._open[made.id] = made
+        return made
+
+    def take(self, challenge_id: str, purpose: str, binding: str | None, now_s: float) -> Challenge:
+        """The challenge that is answered, which nobody can answer again, whatever comes of it.
+
+        Raises ChallengeUnknown, one error for all: unknown, expired, answered before, of another purpose or binding.
+        Raises NotLive when it is answered sooner than a person can do what it asks.
+        """
+        self._drop_expired(now_s)
+        found = self._open.pop(challenge_id, None)
+        if found is None or (found.purpose, found.binding) != (purpose, binding):
+            raise ChallengeUnknown(
+                "this challenge is not open: ask for a new one (each is for one command and one answer, and expires)"
+            )
+        least_s = self._options.least_step_s * len(found.steps)
+        if now_s - found.issued_s < least_s:
+            raise NotLive("Please take your time with each step, and try again.", check="too_soon")
+        return found
+
+    def _drop_expired(self, now_s: float) -> None:
+        while self._open:
+            oldest = next(iter(self._open.values()))
+            if now_s - oldest.issued_s <= self._options.expires_s:
+                return
+            del self._open[oldest.id]
+
+
+class SeenFrames:
+    """The hashes of the latest frames that were judged, so that none is judged again. For one thread."""
+
+    def __init__(self, most: int = MAX_SEEN) -> None:
+        self._most = most
+        self._seen: dict[bytes, None] = {}
+
+    def add(self, sha256s: Iterable[str]) -> int:
+        """How many of these hex hashes were seen before; all are from now on, and the oldest are forgotten."""
+        hashes = {bytes.fromhex(each) for each in sha256s}
+        before = sum(each in self._seen for each in hashes)
+        self._seen.update(dict.fromkeys(hashes))
+        while len(self._seen) > self._most:
+            del self._seen[next(iter(self._seen))]
+        return before

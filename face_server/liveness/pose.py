@@ -1,0 +1,73 @@
+"""Were the steps done, in their order? Yaw, pitch and size of a face from its landmarks, against the person's own.
+
+Angles are not wanted: faces differ, so each is measured against its own first frames, which look straight ahead. A
+step's value is the median of its frames, since single landmarks stray by a tenth of the distance between the eyes.
+Landmarks alone prove no head: MTCNN, which has learnt heads, finds a turned one's landmarks in a tilted photograph too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from face_server.config import LivenessConfig
+from face_server.liveness.challenge import Kind, Step
+from face_server.liveness.evidence import Finding, Frame
+from face_server.types import Landmarks
+
+#: Kind of a movement: which measure it is about (a field of Pose), and its sign. y grows downwards.
+_TURNS = {
+    Kind.TURN_LEFT: ("yaw", -1),
+    Kind.TURN_RIGHT: ("yaw", 1),
+    Kind.LOOK_UP: ("pitch", -1),
+    Kind.LOOK_DOWN: ("pitch", 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """yaw, pitch: how far right of and below the middle of eyes and mouth the nose is, in distances between the eyes.
+
+    size_px: the geometric mean of that distance and of the height from eyes to mouth.
+    """
+
+    yaw: float
+    pitch: float
+    size_px: float
+
+
+def pose_of(landmarks: Landmarks) -> Pose:
+    """The pose of a face, whatever its roll."""
+    eye_left, eye_right, nose, mouth_left, mouth_right = (complex(x, y) for x, y in landmarks)
+    across = eye_right - eye_left
+    down = (mouth_left + mouth_right - eye_left - eye_right) / 2
+    # A ruler below one pixel measures nothing; it only must not divide by zero.
+    ruler = across if abs(across) >= 1 else complex(1)
+    shift = (nose - (eye_left + eye_right + mouth_left + mouth_right) / 4) / ruler
+    return Pose(shift.real, shift.imag, max((abs(across) * abs(down)) ** 0.5, 1.0))
+
+
+def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfig) -> Iterator[Finding]:
+    """A finding per movement, in order: how far it went, in its direction, and further than in any other."""
+    first = _median(frames, 0)
+    for number, step in enumerate(steps, 1):
+        if step.kind is Kind.FLASH:
+            continue
+        there = _median(frames, number)
+        if step.kind is Kind.COME_CLOSER:
+            closer = there.size_px / first.size_px
+            yield Finding("steps", closer >= options.least_closer, closer, options.least_closer, number)
+            continue
+        moved = {axis: getattr(there, axis) - getattr(first, axis) for axis in ("yaw", "pitch")}
+        axis, sign = _TURNS[step.kind]
+        least = options.least_turn if axis == "yaw" else options.least_nod
+        value = sign * moved[axis]
+        mainly = value >= max(map(abs, moved.values()))
+        yield Finding("steps", value >= least and mainly, value, least, number)
+
+
+def _median(frames: Sequence[Frame], step: int) -> Pose:
+    poses = [pose_of(frame.face.landmarks) for frame in frames if frame.step == step]
+    return Pose(*(float(np.median([getattr(pose, name) for pose in poses])) for name in Pose.__slots__))
