@@ -16,7 +16,7 @@ from face_server.access import read_secret, read_token
 from face_server.calibration import Calibration, find_calibration
 from face_server.client import Client
 from face_server.config import Config
-from face_server.decision import make_decision
+from face_server.decision import Decision, is_match, make_decision
 from face_server.errors import ConfigError
 from face_server.listening import is_loopback
 from face_server.models import verified_files, verify
@@ -28,7 +28,9 @@ Shown: TypeAlias = Callable[[Callable[[], tuple[str, float] | None]], AbstractCo
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
     from face_server.gallery.store.sealing import StoreKey
+    from face_server.presence import Presence
     from face_server.service import Service
+    from face_server.types import FloatArray
     from face_server.vision.alignment import Aligner
     from face_server.vision.centring import Centre
     from face_server.vision.embedding import Embedder
@@ -40,6 +42,9 @@ FACENET_INPUT, FACENET_OUTPUT = "input", "embeddings"
 
 #: The [embedding] model that is no FaceNet: it has an alignment of its own, and [alignment] is not for it.
 MOBILEFACENET = "mobilefacenet"
+
+#: The optional model that judges single images for liveness, and its file.
+PASSIVE_MODEL, PASSIVE_FILE = "fr-liveness", "fr-liveness.onnx"
 
 
 def assemble_pipeline(config: Config, observer: Observer = NOBODY) -> FacePipeline:
@@ -246,10 +251,32 @@ def assemble_service(config: Config, pipeline: FacePipeline, gallery: Gallery, o
         gallery,
         decision,
         config.embedding.model,
+        assemble_presence(config, pipeline, decision),
         read_legacy_image=lambda name: read_below(root, name, max_bytes),
         legacy_candidates=config.index.neighbours,
         observer=observer,
     )
+
+
+def assemble_presence(config: Config, pipeline: FacePipeline, decision: Decision) -> Presence:
+    """What judges who is there. The passive network is loaded where it is there, and must be where it is asked for.
+
+    Raises ModelFileError.
+    """
+    from face_server.liveness.challenge import Mode
+    from face_server.liveness.texture import PassiveNetwork
+    from face_server.presence import Presence
+
+    asked = [Mode.named(name) for name in (config.liveness.identify, config.liveness.verify, config.liveness.enrol)]
+    passive = None
+    if any(Mode.PASSIVE in mode for mode in asked) or (config.models.path / PASSIVE_FILE).exists():
+        (path,) = verified_files(config.models.path, PASSIVE_MODEL)
+        passive = PassiveNetwork(path)
+
+    def same_person(one: FloatArray, two: FloatArray) -> bool:
+        return is_match(float(one @ two), decision.same_person_threshold(1))
+
+    return Presence(pipeline, config.liveness, passive, same_person)
 
 
 def assemble_client(config: Config, timeout_s: float = 60.0) -> Client:

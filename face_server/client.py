@@ -4,7 +4,8 @@ One connection, opened at the first request and kept; one deadline per request c
 What the daemon refuses is raised as the class that names it; no answer at all is Unreachable. After any failure in
 transport the connection is dropped, since half a reply may be in it, and the next request opens a new one. A kept
 connection may be closed by the daemon at the moment the next request is on its way: that request is sent once more, on
-a new connection. Every command of the protocol may be asked twice.
+a new connection. Every command of the protocol may be asked twice; the answer to a challenge is then refused, as it
+was taken, and the caller asks for another challenge.
 
     with Client(token=token) as client:
         reply = client.identify(Path("photo.jpg").read_bytes())
@@ -27,6 +28,7 @@ from face_server.types import SubjectId
 from face_server.wire.framing import FrameDecoder, encode_frame
 from face_server.wire.messages import encode_request, parse_reply
 from face_server.wire.replies import (
+    ChallengeReply,
     CompareReply,
     DetectReply,
     EnrolReply,
@@ -44,6 +46,7 @@ from face_server.wire.replies import (
 )
 from face_server.wire.requests import (
     MAX_PAGE,
+    Challenge,
     Compare,
     Detect,
     Enrol,
@@ -54,6 +57,7 @@ from face_server.wire.requests import (
     Rebuild,
     Remove,
     Request,
+    Response,
     Status,
     Subject,
     Subjects,
@@ -122,19 +126,35 @@ class Client:
         """The faces of one image, largest first."""
         return self._ask(Detect(image), DetectReply)
 
+    def challenge(
+        self, purpose: str, *, binding: str | None = None, mode: str | None = None, flash: bool = True
+    ) -> ChallengeReply:
+        """What a living person must do now, for one `identify`, `verify` or `enrol`."""
+        return self._ask(Challenge(purpose, binding, mode, flash), ChallengeReply)
+
     def enrol(
-        self, subject: SubjectId, images: Sequence[bytes], *, force: bool = False, replace: bool = False
+        self,
+        subject: SubjectId,
+        images: Sequence[bytes],
+        *,
+        force: bool = False,
+        replace: bool = False,
+        response: Response | None = None,
     ) -> EnrolReply:
-        """Add templates to a subject; when this returns they are on disk. May be asked again after a time-out."""
-        return self._ask(Enrol(subject, tuple(images), force=force, replace=replace), EnrolReply)
+        """Add templates to a subject; when this returns they are on disk.
 
-    def identify(self, *images: bytes, limit: int = 1) -> IdentifyReply:
+        May be asked again after a time-out, unless it answers a challenge: that is taken once.
+        """
+        request = Enrol(subject, tuple(images), force=force, replace=replace, response=response)
+        return self._ask(request, EnrolReply)
+
+    def identify(self, *images: bytes, limit: int = 1, response: Response | None = None) -> IdentifyReply:
         """Who is this? (1:N). Several images of the one person, taken one after the other, miss fewer."""
-        return self._ask(Identify(images, limit), IdentifyReply)
+        return self._ask(Identify(images, limit, response), IdentifyReply)
 
-    def verify(self, subject: SubjectId, *images: bytes) -> VerifyReply:
+    def verify(self, subject: SubjectId, *images: bytes, response: Response | None = None) -> VerifyReply:
         """Is this the subject? (1:1)"""
-        return self._ask(Verify(subject, images), VerifyReply)
+        return self._ask(Verify(subject, images, response), VerifyReply)
 
     def compare(self, one: bytes, two: bytes) -> CompareReply:
         """Do two images show one person? Operator."""

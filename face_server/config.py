@@ -256,7 +256,7 @@ class LivenessConfig:
     # Of 3 movements out of 5 with a turn among them there are 54 sequences, of 2 there are 14: so often fits a film.
     steps: int = _option(3, "movements that a challenge asks for", 2, 3)
     # The middle one of three counts, so that one that strays changes nothing.
-    frames_per_step: int = _option(3, "images of each step, and of looking straight ahead before the first", 2, 4)
+    frames_per_step: int = _option(3, "images of each step, and of looking straight ahead before the first", 3, 4)
     flash: bool = _option(
         False, "a challenge may flash the screen in colours; tried on drawn light only, so not on real people yet"
     )
@@ -268,17 +268,21 @@ class LivenessConfig:
     least_turn: float = _option(0.1, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)
     least_nod: float = _option(0.08, "how far it moves in looking up or down", 0, 2)
     least_closer: float = _option(1.2, "how many times as large the face is after coming closer", 1, 5)
+    # The cosine of 39 degrees. Rendered sheets are told from heads up to 35, at 50 not all of them.
+    least_foreshortening: float = _option(
+        0.78, "how narrow (in a nod, how low) the face may become by a step, times its shape before", 0, 1
+    )
     # The webcam film, five frames apart: at most 0.5.
     max_leap: float = _option(1.0, "how far the face may move between two images, widths of the face", 0, 10)
+    # Flat sheets: at most 0.01, bent ones up to 35 degrees at most 0.16; the head of the webcam film: 0.25 to 0.78.
     least_relief: float = _option(
-        0.25, "share of the face that moves otherwise than a sheet, flat or bent, while the head turns", 0, 1
+        0.2, "share of the face that moves otherwise than a sheet, flat or bent, while the head turns", 0, 1
     )
     # As many grey levels of a well-lit face as a phone's screen adds in a lit room; not measured on real people.
     least_flash: float = _option(
         0.03, "how far the skin's colour moves towards a flash's, share of its brightness", 0, 1
     )
     least_passive: float = _option(0.5, "least score of the passive network", 0, 1)
-    least_passive_frames: int = _option(3, "images that the passive network judges, at least", 1, 4)
 
 
 @dataclass(frozen=True, slots=True)

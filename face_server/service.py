@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from face_server.errors import (
 from face_server.gallery.gallery import Gallery
 from face_server.gallery.results import Added
 from face_server.observing import NOBODY, Observer
+from face_server.presence import Presence
 from face_server.types import FloatArray, Identification, SubjectId, Template, Verification, subject_key
 from face_server.vision.pipeline import Capture, FacePipeline, Purpose
 from face_server.wire.legacy import (
@@ -61,6 +63,7 @@ from face_server.wire.replies import (
     VerifyReply,
 )
 from face_server.wire.requests import (
+    Challenge,
     Compare,
     Detect,
     Enrol,
@@ -90,6 +93,7 @@ class Service:
         gallery: Gallery,
         decision: Decision,
         model: str,
+        presence: Presence,
         read_legacy_image: Callable[[str], bytes],
         legacy_candidates: int,
         observer: Observer = NOBODY,
@@ -98,6 +102,7 @@ class Service:
         self._gallery = gallery
         self._decision = decision
         self._model = model
+        self._presence = presence
         self._read_legacy_image = read_legacy_image
         self._legacy_candidates = legacy_candidates
         self._observer = observer
@@ -109,6 +114,8 @@ class Service:
             case Detect():
                 found = self._pipeline.detect(request.image)
                 return DetectReply(found.width, found.height, found.faces)
+            case Challenge():
+                return self._presence.issue(request)
             case Enrol():
                 return self._enrol(request, level)
             case Identify():
@@ -132,13 +139,15 @@ class Service:
         image = self._read_legacy_image(request.pic)
         match request:
             case LegacySearch():
-                probe, _ = self._probe((image,))
+                self._presence.require(Identify.cmd, Level.WEB)
+                probe = _fused(self._probes(self._captures((image,), Purpose.SEARCH)))
                 found = self._gallery.identify(probe, self._legacy_candidates)
                 return LegacySearchReply(
                     tuple(candidate.subject for candidate in found),
                     tuple(distance(candidate.score) for candidate in found),
                 )
             case LegacyAddIndex():
+                self._presence.require(Enrol.cmd, Level.WEB)
                 template = self._pipeline.capture(image, Purpose.ENROL).template
                 self._gallery.enrol(request.id, [template], replace=True)
                 return LegacyAddIndexReply()
@@ -183,7 +192,8 @@ class Service:
         return Verification(is_match(found.score, threshold), found.score, threshold)
 
     def _identify(self, request: Identify, level: Level) -> IdentifyReply:
-        templates = self._probes(request.images)
+        outcomes, live = self._outcomes(request, level, Purpose.SEARCH)
+        templates = self._probes(outcomes)
         probes = len(templates)
         try:
             found = self.identification(_fused(templates), probes, request.limit)
@@ -196,29 +206,40 @@ class Service:
             found = self.identification(templates[0].vector, probes, request.limit)
         subject = found.candidates[0].subject if found.match else None
         if level is not Level.OPERATOR:
-            return IdentifyReply(found.match, subject)
+            return IdentifyReply(found.match, subject, live=live)
         best = found.candidates[0].score if found.candidates else None
-        return IdentifyReply(found.match, subject, best, found.threshold, probes, found.candidates)
+        return IdentifyReply(found.match, subject, best, found.threshold, probes, found.candidates, live)
 
     def _verify(self, request: Verify, level: Level) -> VerifyReply:
         # The pipeline runs before the subject is looked up, so that the time does not tell who is enrolled.
-        probe, probes = self._probe(request.images)
-        found = self.verification(request.id, probe, probes)
+        outcomes, live = self._outcomes(request, level, Purpose.SEARCH)
+        templates = self._probes(outcomes)
+        found = self.verification(request.id, _fused(templates), len(templates))
         if level is not Level.OPERATOR:
-            return VerifyReply(found.match, request.id)
-        return VerifyReply(found.match, request.id, found.score, found.threshold, probes)
+            return VerifyReply(found.match, request.id, live=live)
+        return VerifyReply(found.match, request.id, found.score, found.threshold, len(templates), live)
 
-    def _probe(self, images: tuple[bytes, ...]) -> tuple[FloatArray, int]:
-        """The unit vector fused from the images that can be used, and how many these are. Raises as `_probes`."""
-        templates = self._probes(images)
-        return _fused(templates), len(templates)
+    def _outcomes(
+        self, request: Identify | Verify | Enrol, level: Level, purpose: Purpose
+    ) -> tuple[list[Outcome], Literal[True] | None]:
+        """What became of each image, or, where a challenge is answered, of each that looks straight ahead; whether the
+        person was judged to be live. Raises as `Presence.shown`.
+        """
+        shown = self._presence.shown(request, level, purpose)
+        if shown is None:
+            return self._captures(request.images, purpose), None
+        return [_tried(partial(self._pipeline.capture_of, seen, purpose)) for seen in shown], True
 
-    def _probes(self, images: tuple[bytes, ...]) -> list[Template]:
+    def _captures(self, images: tuple[bytes, ...], purpose: Purpose) -> list[Outcome]:
+        # The same image twice in a search is one: it adds no evidence. An enrolment tells of each.
+        wanted = dict.fromkeys(images) if purpose is Purpose.SEARCH else images
+        return [_tried(partial(self._pipeline.capture, image, purpose)) for image in wanted]
+
+    def _probes(self, outcomes: list[Outcome]) -> list[Template]:
         """The templates of the images that can be used, at least one, in their order.
 
-        The same image twice is one: it adds no evidence. Raises the first image's error when none can be used.
+        Raises the first image's error when none can be used.
         """
-        outcomes = [self._try_capture(image, Purpose.SEARCH) for image in dict.fromkeys(images)]
         self._tell_refused(outcomes)
         captures = [outcome for outcome in outcomes if isinstance(outcome, Capture)]
         if not captures:
@@ -253,7 +274,7 @@ class Service:
         )
 
     def _enrol(self, request: Enrol, level: Level) -> EnrolReply:
-        outcomes = [self._try_capture(image, Purpose.ENROL) for image in request.images]
+        outcomes, live = self._outcomes(request, level, Purpose.ENROL)
         if not request.force:
             outcomes = self._of_one_person(request, level, outcomes)
         self._tell_refused(outcomes)
@@ -267,14 +288,7 @@ class Service:
         enrolment = self._gallery.enrol(request.id, templates, replace=request.replace)
         added = iter(enrolment.added)
         images = tuple(_told(outcome, added) for outcome in outcomes)
-        return EnrolReply(enrolment.subject, enrolment.templates, images)
-
-    def _try_capture(self, image: bytes, purpose: Purpose) -> Outcome:
-        """A capture, or what is wrong with this one image; what is wrong with the daemon is raised."""
-        try:
-            return self._pipeline.capture(image, purpose)
-        except (PersonError, ImageTooLarge) as error:
-            return error
+        return EnrolReply(enrolment.subject, enrolment.templates, images, live)
 
     def _tell_refused(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -340,6 +354,14 @@ class Service:
             counts = (other.templates, len(templates), self._gallery.subject_count())
             if is_match(other.score, self._decision.strictest_threshold(*counts)):
                 raise DuplicatePerson("this face is enrolled already under another id")
+
+
+def _tried(capture: Callable[[], Capture]) -> Outcome:
+    """A capture, or what is wrong with this one image; what is wrong with the daemon is raised."""
+    try:
+        return capture()
+    except (PersonError, ImageTooLarge) as error:
+        return error
 
 
 def _fused(templates: list[Template]) -> FloatArray:

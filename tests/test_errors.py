@@ -14,8 +14,8 @@ from face_server.errors import BY_CODE, FaceLoginError, NoFace, StartupError, Wi
 OWNERS = {
     "client": "malformed frame_too_large unknown_command too_many_images image_too_large timed_out tls_required",
     "person": "no_face several_faces face_too_small too_dark too_bright blurred turned_away cut_off image_unreadable "
-    "different_people",
-    "web": "unauthorised unknown_subject duplicate_person not_the_subject",
+    "different_people not_live",
+    "web": "unauthorised unknown_subject duplicate_person not_the_subject challenge_required challenge_unknown",
     "operator": "busy shutting_down storage_full gallery_unavailable index_failed model_mismatch "
     "threshold_unsupported internal",
 }

@@ -72,6 +72,8 @@ _MOVEMENTS = (*_TURNS, Kind.LOOK_UP, Kind.LOOK_DOWN, Kind.COME_CLOSER)
 COLOURS = ("#ff2020", "#20ff20", "#2020ff", "#ffff20", "#ff20ff", "#20ffff")
 FLASHES = 3
 
+TOO_SOON = "Please take your time with each step, and try again."
+
 #: Hashes of 12 frames of about 5,000 answers, some 8 MB.
 MAX_SEEN = 65_536
 
@@ -125,7 +127,7 @@ class Challenges:
             )
         least_s = self._options.least_step_s * len(found.steps)
         if now_s - found.issued_s < least_s:
-            raise NotLive("Please take your time with each step, and try again.", check="too_soon")
+            raise NotLive(TOO_SOON, check="too_soon", advice=TOO_SOON)
         return found
 
     def _drop_expired(self, now_s: float) -> None:

@@ -30,11 +30,12 @@ _TURNS = {
 class Pose:
     """yaw, pitch: how far right of and below the middle of eyes and mouth the nose is, in distances between the eyes.
 
-    size_px: the geometric mean of that distance and of the height from eyes to mouth.
+    width: that distance over the height from eyes to mouth. size_px: the geometric mean of both.
     """
 
     yaw: float
     pitch: float
+    width: float
     size_px: float
 
 
@@ -46,11 +47,15 @@ def pose_of(landmarks: Landmarks) -> Pose:
     # A ruler below one pixel measures nothing; it only must not divide by zero.
     ruler = across if abs(across) >= 1 else complex(1)
     shift = (nose - (eye_left + eye_right + mouth_left + mouth_right) / 4) / ruler
-    return Pose(shift.real, shift.imag, max((abs(across) * abs(down)) ** 0.5, 1.0))
+    wide, high = max(abs(across), 1.0), max(abs(down), 1.0)
+    return Pose(shift.real, shift.imag, wide / high, (wide * high) ** 0.5)
 
 
 def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfig) -> Iterator[Finding]:
-    """A finding per movement, in order: how far it went, in its direction, and further than in any other."""
+    """For each movement, in order: how far it went, in its direction and further than in any other; and not too far.
+
+    Past some 35 degrees half a face hides the other half: a head cannot be told from a bent photograph any more.
+    """
     first = _median(frames, 0)
     for number, step in enumerate(steps, 1):
         if step.kind is Kind.FLASH:
@@ -66,6 +71,10 @@ def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfi
         value = sign * moved[axis]
         mainly = value >= max(map(abs, moved.values()))
         yield Finding("steps", value >= least and mainly, value, least, number)
+        narrower = there.width / first.width if axis == "yaw" else first.width / there.width
+        yield Finding(
+            "too_far", narrower >= options.least_foreshortening, narrower, options.least_foreshortening, number
+        )
 
 
 def _median(frames: Sequence[Frame], step: int) -> Pose:

@@ -47,6 +47,8 @@ _U, _V = (_PLACES.astype(np.float64) - _CENTRE).transpose(2, 0, 1) / HEIGHT_PX
 _FACE = ((_U / 0.8) ** 2 + ((_V + 0.15) / 0.8) ** 2 < 1) & (_V < 0.38)
 #: Every ninth place is enough to fit twelve numbers to.
 _STRIDE = 9
+#: Of five landmarks, those of eyes and mouth.
+_CORNERS = [0, 1, 3, 4]
 _MOVEMENTS = {Kind.TURN_LEFT, Kind.TURN_RIGHT, Kind.LOOK_UP, Kind.LOOK_DOWN}
 
 Array = NDArray[np.float64]
@@ -94,7 +96,7 @@ def _apart(pair: tuple[tuple[int, Frame], tuple[int, Frame]]) -> tuple[int, int]
 
 def _motion(one: Frame, two: Frame) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Flow (PATCH_PX, PATCH_PX, 2) in pixels from the first frame's patch to the second's; where it can be trusted."""
-    first, second = _patch(one), _patch(two)
+    first, second = (_patch(frame, _framed(one, frame)) for frame in (one, two))
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     there = estimator.calc(first, second, None)
     back = estimator.calc(second, first, None)
@@ -102,16 +104,27 @@ def _motion(one: Frame, two: Frame) -> tuple[FloatArray, NDArray[np.bool_]]:
     return there, np.linalg.norm(returned, axis=-1) < _RETURN_PX
 
 
-def _patch(frame: Frame) -> NDArray[np.uint8]:
-    """The face upright in grey, eyes and mouth around the middle, its contrast evened out."""
-    points = np.asarray(frame.face.landmarks, dtype=np.float64)
+def _framed(one: Frame, frame: Frame) -> Array:
+    """The affine map (2, 3) of a frame's pixels to the patch of the first: upright, eyes and mouth around its middle.
+
+    The second is laid on the first by what both have in eyes and mouth, so that the flow has little left to find. An
+    affine map on top of a sheet's motion is a sheet's motion still.
+    """
+    points = np.asarray(one.face.landmarks, dtype=np.float64)
     across = points[1] - points[0]
     down = (points[3] + points[4] - points[0] - points[1]) / 2
     scale = HEIGHT_PX / max(float(np.linalg.norm(down)), 1.0)
     roll = float(np.arctan2(across[1], across[0]))
     turn = scale * np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    middle = points[[0, 1, 3, 4]].mean(axis=0)
-    matrix = np.column_stack([turn, _CENTRE - turn @ middle])
+    corners = points[_CORNERS]
+    placed = (corners - corners.mean(axis=0)) @ turn.T + _CENTRE
+    own = np.asarray(frame.face.landmarks, dtype=np.float64)[_CORNERS]
+    fitted: Array = np.linalg.lstsq(np.column_stack([own, np.ones(4)]), placed, rcond=None)[0].T
+    return fitted
+
+
+def _patch(frame: Frame, matrix: Array) -> NDArray[np.uint8]:
+    """The patch (PATCH_PX, PATCH_PX) in grey, its contrast evened out."""
     grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
     patch = cv2.warpAffine(grey, matrix, (PATCH_PX, PATCH_PX), flags=cv2.INTER_LINEAR)
     evened: NDArray[np.uint8] = cv2.createCLAHE(2.0, (4, 4)).apply(patch)

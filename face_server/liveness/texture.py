@@ -56,5 +56,5 @@ def check(
 ) -> Iterator[Finding]:
     """The middle of its scores on the frames that look straight ahead, which are what it was made for."""
     scores = [look(frame.image, frame.face) for frame in frames if frame.step == 0]
-    value = float(np.median(scores)) if len(scores) >= options.least_passive_frames else 0.0
+    value = float(np.median(scores))
     yield Finding("passive", value >= options.least_passive, value, options.least_passive, 0)

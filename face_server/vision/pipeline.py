@@ -126,14 +126,14 @@ class FacePipeline:
         sha256 = hashlib.sha256(image_bytes).hexdigest()
         return Capture(self._template(vector, sha256, measured, image, face, purpose), face)
 
-    def sight(self, image_bytes: bytes) -> Sighting:
+    def sight(self, image_bytes: bytes, purpose: Purpose = Purpose.SEARCH) -> Sighting:
         """The one face of a picture, turned away or oddly lit as it may be: a frame of somebody who moves.
 
         Raises ImageTooLarge, ImageUnreadable, NoFace, SeveralFaces, FaceTooSmall, CutOff, TurnedAway, Internal.
         """
         given, image = self._opened(image_bytes)
         with timed(self._observer, Stage.DETECT):
-            face = self.choose(image, Purpose.SEARCH)
+            face = self.choose(image, purpose)
         with timed(self._observer, Stage.ALIGN):
             crop = self.crop(image, face)
         with timed(self._observer, Stage.EMBED):

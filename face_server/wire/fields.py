@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from face_server.errors import Malformed
@@ -44,8 +45,14 @@ class Fields:
             raise Malformed(f"`{key}` must have 1 to {max_chars} characters, it has {len(value)}.")
         return value
 
-    def optional_text(self, key: str) -> str | None:
-        return self.text(key) if key in self else None
+    def optional_text(self, key: str, max_chars: int = MAX_TEXT_CHARS) -> str | None:
+        return self.text(key, max_chars) if key in self else None
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        value = self.text(key)
+        if value not in choices:
+            raise Malformed(f"`{key}` must be one of {', '.join(choices)}.")
+        return value
 
     def token(self) -> str | None:
         """ASCII only, so that a constant-time comparison of strings accepts it."""
@@ -63,8 +70,8 @@ class Fields:
             raise Malformed(f"`{key}` must lie between {low} and {high}.")
         return value
 
-    def flag(self, key: str) -> bool:
-        value = self._values.get(key, False)
+    def flag(self, key: str, default: bool = False) -> bool:
+        value = self._values.get(key, default)
         if not isinstance(value, bool):
             raise Malformed(f"`{key}` must be true or false, it is {kind_of(value)}.")
         return value

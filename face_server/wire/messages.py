@@ -21,8 +21,13 @@ from face_server.wire.requests import (
     DEFAULT_CANDIDATES,
     DEFAULT_PAGE,
     IMAGE_KEYS,
+    MAX_BINDING_CHARS,
     MAX_CANDIDATES,
     MAX_PAGE,
+    MAX_RESPONSE_IMAGES,
+    MODES,
+    PURPOSES,
+    Challenge,
     Compare,
     Detect,
     Enrol,
@@ -36,6 +41,7 @@ from face_server.wire.requests import (
     Refused,
     Remove,
     Request,
+    Response,
     Seq,
     Status,
     Subject,
@@ -155,8 +161,31 @@ class _Source:
         self._limits = limits
 
     def images(self, least: int, most: int | None = None) -> tuple[bytes, ...]:
-        most = self._limits.max_images if most is None else most
+        if most is None:
+            most = self._limits.max_images
+            if "challenge" in self.fields:
+                most = max(most, MAX_RESPONSE_IMAGES)
         return read_images(self.fields, self._tail, self._limits, least, most)
+
+    def binding(self) -> str | None:
+        return self.fields.optional_text("binding", MAX_BINDING_CHARS)
+
+    def response(self, images: int) -> Response | None:
+        """The answer to a challenge in so many images, where there is one."""
+        if "challenge" not in self.fields:
+            for key in ("frame_steps", "binding"):
+                if key in self.fields:
+                    raise Malformed(f"`{key}` belongs to a `challenge`, and there is none.")
+            return None
+        steps = self.fields.values("frame_steps")
+        for step in steps:
+            if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+                raise Malformed("`frame_steps` must hold integers from 0.")
+        if len(steps) != images:
+            raise Malformed(f"`frame_steps` names the steps of {len(steps)} images, {images} came.")
+        if steps != sorted(steps):
+            raise Malformed("`frame_steps` must not descend: images are sent in the order they were taken.")
+        return Response(self.fields.text("challenge"), tuple(steps), self.binding())
 
     def removal(self) -> Remove:
         if ("id" in self.fields) == ("ids" in self.fields):
@@ -169,13 +198,25 @@ class _Source:
 _READERS: dict[type[Request], Callable[[_Source], Request]] = {
     Ping: lambda source: Ping(),
     Detect: lambda source: Detect(source.images(1, 1)[0]),
+    Challenge: lambda source: Challenge(
+        source.fields.choice("purpose", PURPOSES),
+        source.binding(),
+        source.fields.choice("mode", MODES) if "mode" in source.fields else None,
+        source.fields.flag("flash", True),
+    ),
     Enrol: lambda source: Enrol(
-        source.fields.subject_id(), source.images(1), source.fields.flag("force"), source.fields.flag("replace")
+        source.fields.subject_id(),
+        images := source.images(1),
+        source.fields.flag("force"),
+        source.fields.flag("replace"),
+        source.response(len(images)),
     ),
     Identify: lambda source: Identify(
-        source.images(1), source.fields.whole("limit", 1, MAX_CANDIDATES, DEFAULT_CANDIDATES)
+        images := source.images(1),
+        source.fields.whole("limit", 1, MAX_CANDIDATES, DEFAULT_CANDIDATES),
+        source.response(len(images)),
     ),
-    Verify: lambda source: Verify(source.fields.subject_id(), source.images(1)),
+    Verify: lambda source: Verify(source.fields.subject_id(), images := source.images(1), source.response(len(images))),
     Remove: lambda source: source.removal(),
     Forget: lambda source: Forget(source.fields.subject_ids()),
     Compare: lambda source: Compare(source.images(2, 2)),
@@ -191,20 +232,35 @@ _READERS: dict[type[Request], Callable[[_Source], Request]] = {
 def _arguments(request: Request) -> JsonObject:
     """The keys of a command other than its images, defaults left out."""
     match request:
-        case Enrol(id=subject, force=force, replace=replace):
-            return {"id": subject} | ({"force": True} if force else {}) | ({"replace": True} if replace else {})
-        case Verify(id=subject) | Subject(id=subject):
+        case Challenge(purpose=purpose, binding=binding, mode=mode, flash=flash):
+            asked = {"purpose": purpose, "binding": binding, "mode": mode}
+            return {key: value for key, value in asked.items() if value is not None} | (
+                {} if flash else {"flash": False}
+            )
+        case Enrol(id=subject, force=force, replace=replace, response=response):
+            flags = ({"force": True} if force else {}) | ({"replace": True} if replace else {})
+            return {"id": subject} | flags | _answer(response)
+        case Verify(id=subject, response=response):
+            return {"id": subject} | _answer(response)
+        case Subject(id=subject):
             return {"id": subject}
         case Remove(ids=ids, listed=True) | Forget(ids=ids):
             return {"ids": list(ids)}
         case Remove(ids=ids):
             return {"id": ids[0]}
-        case Identify(limit=limit):
-            return {"limit": limit} if limit != DEFAULT_CANDIDATES else {}
+        case Identify(limit=limit, response=response):
+            return ({"limit": limit} if limit != DEFAULT_CANDIDATES else {}) | _answer(response)
         case Subjects(limit=limit, cursor=cursor):
             page = {"limit": limit} if limit != DEFAULT_PAGE else {}
             return page | ({"cursor": cursor} if cursor is not None else {})
     return {}
+
+
+def _answer(response: Response | None) -> JsonObject:
+    if response is None:
+        return {}
+    binding = {} if response.binding is None else {"binding": response.binding}
+    return {"challenge": response.challenge, **binding, "frame_steps": list(response.frame_steps)}
 
 
 def _images_of(request: Request) -> tuple[bytes, ...]:

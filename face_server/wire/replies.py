@@ -127,6 +127,25 @@ class DetectReply:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeStep:
+    """A step to do; `colour` "#rrggbb" of a flash."""
+
+    step: Literal["turn_left", "turn_right", "look_up", "look_down", "come_closer", "flash"]
+    colour: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeReply:
+    """`challenge` is answered within `expires_s`, by `frames_per_step` images of each step and of the start."""
+
+    challenge: str
+    steps: tuple[ChallengeStep, ...]
+    frames_per_step: int
+    max_frames: int
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedImage:
     """An image of an enrolment that is a template now, or (`duplicate`) already was."""
 
@@ -155,11 +174,15 @@ class EnrolReply:
     id: SubjectId
     templates: int
     images: tuple[EnrolledImage, ...]
+    live: Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifyReply:
-    """`id` only of a match; the rest only for the operator. threshold: of the first candidate; probes: images used."""
+    """`id` only of a match; `live` where it was judged; the rest only for the operator.
+
+    threshold: of the first candidate; probes: images used.
+    """
 
     match: bool
     id: SubjectId | None = None
@@ -167,17 +190,19 @@ class IdentifyReply:
     threshold: float | None = None
     probes: int | None = None
     candidates: tuple[Candidate, ...] | None = None
+    live: Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReply:
-    """`score`, `threshold` and `probes` (images used) only for the operator."""
+    """`score`, `threshold` and `probes` (images used) only for the operator; `live` where it was judged."""
 
     match: bool
     id: SubjectId
     score: float | None = None
     threshold: float | None = None
     probes: int | None = None
+    live: Literal[True] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +289,7 @@ Reply: TypeAlias = (
     PingReply
     | StatusReply
     | DetectReply
+    | ChallengeReply
     | EnrolReply
     | IdentifyReply
     | VerifyReply

@@ -24,6 +24,15 @@ DEFAULT_PAGE = 100
 
 COMMON_KEYS = ("cmd", "seq", "token")
 IMAGE_KEYS = ("image_bytes", "images_base64")
+RESPONSE_KEYS = ("challenge", "binding", "frame_steps")
+
+#: The commands that may answer a challenge, and what may judge; the names are also those of [liveness].
+PURPOSES = ("identify", "verify", "enrol")
+MODES = ("passive", "active", "both")
+MAX_BINDING_CHARS = 128
+
+#: Images of one answer: no challenge asks for more than 5 steps and the start, of 4 each.
+MAX_RESPONSE_IMAGES = 24
 
 
 class Level(IntEnum):
@@ -39,6 +48,15 @@ class Limits:
 
     max_images: int
     max_image_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a challenge: its id, the step each image was taken in (0 before the first), what it is bound to."""
+
+    challenge: str = field(repr=False)
+    frame_steps: tuple[int, ...]
+    binding: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +79,30 @@ class Detect:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """What must a living person do now? `mode` may ask for more than the daemon does; `flash`: the screen may flash."""
+
+    cmd: ClassVar[str] = "challenge"
+    level: ClassVar[Level] = Level.WEB
+    keys: ClassVar[tuple[str, ...]] = ("purpose", "binding", "mode", "flash")
+    purpose: str
+    binding: str | None = field(default=None, repr=False)
+    mode: str | None = None
+    flash: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Enrol:
     """Add a template per image to a subject; `replace` swaps all it has, `force` (operator) skips identity checks."""
 
     cmd: ClassVar[str] = "enrol"
     level: ClassVar[Level] = Level.WEB
-    keys: ClassVar[tuple[str, ...]] = ("id", "force", "replace", *IMAGE_KEYS)
+    keys: ClassVar[tuple[str, ...]] = ("id", "force", "replace", *RESPONSE_KEYS, *IMAGE_KEYS)
     id: SubjectId
     images: tuple[bytes, ...] = field(repr=False)
     force: bool = False
     replace: bool = False
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +111,10 @@ class Identify:
 
     cmd: ClassVar[str] = "identify"
     level: ClassVar[Level] = Level.WEB
-    keys: ClassVar[tuple[str, ...]] = ("limit", *IMAGE_KEYS)
+    keys: ClassVar[tuple[str, ...]] = ("limit", *RESPONSE_KEYS, *IMAGE_KEYS)
     images: tuple[bytes, ...] = field(repr=False)
     limit: int = DEFAULT_CANDIDATES
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +123,10 @@ class Verify:
 
     cmd: ClassVar[str] = "verify"
     level: ClassVar[Level] = Level.WEB
-    keys: ClassVar[tuple[str, ...]] = ("id", *IMAGE_KEYS)
+    keys: ClassVar[tuple[str, ...]] = ("id", *RESPONSE_KEYS, *IMAGE_KEYS)
     id: SubjectId
     images: tuple[bytes, ...] = field(repr=False)
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +203,38 @@ class Rebuild:
 
 
 Request: TypeAlias = (
-    Ping | Detect | Enrol | Identify | Verify | Remove | Forget | Compare | Status | Subjects | Subject | Rebuild
+    Ping
+    | Detect
+    | Challenge
+    | Enrol
+    | Identify
+    | Verify
+    | Remove
+    | Forget
+    | Compare
+    | Status
+    | Subjects
+    | Subject
+    | Rebuild
 )
 
 COMMANDS: dict[str, type[Request]] = {
     kind.cmd: kind
-    for kind in (Ping, Detect, Enrol, Identify, Verify, Remove, Forget, Compare, Status, Subjects, Subject, Rebuild)
+    for kind in (
+        Ping,
+        Detect,
+        Challenge,
+        Enrol,
+        Identify,
+        Verify,
+        Remove,
+        Forget,
+        Compare,
+        Status,
+        Subjects,
+        Subject,
+        Rebuild,
+    )
 }
 
 

@@ -59,6 +59,17 @@ EXPECTED_REQUESTS = {
     "identify for five candidates": Envelope(4.5, None, req.Identify((JPEG,), limit=5)),
     "verify with an id beyond ASCII": Envelope(True, None, req.Verify("Zoë 漢😀", (JPEG,))),
     "verify with the same id escaped": Envelope(True, None, req.Verify("Zoë 漢😀", (JPEG,))),
+    "challenge": Envelope(11, None, req.Challenge("identify")),
+    "challenge with everything": Envelope(11, None, req.Challenge("enrol", "nonce-1", "both", flash=False)),
+    "identify that answers a challenge": Envelope(
+        12, None, req.Identify((JPEG, PNG), response=req.Response("0123456789abcdef" * 2, (0, 1), "nonce-1"))
+    ),
+    "enrol that answers a challenge without a binding": Envelope(
+        12, None, req.Enrol("anna", (JPEG, PNG), response=req.Response("0123456789abcdef" * 2, (0, 0)))
+    ),
+    "verify that answers a challenge": Envelope(
+        12, None, req.Verify("anna", (JPEG,), response=req.Response("0123456789abcdef" * 2, (0,)))
+    ),
     "remove one": Envelope(5, None, req.Remove(("anna",))),
     "remove a list": Envelope(5, None, req.Remove(("anna", 42, 2**53 - 1), listed=True)),
     "forget": Envelope(7, None, req.Forget(("anna", 42))),
@@ -129,6 +140,17 @@ EXPECTED_REPLIES = {
         True, 42, 0.812345, 0.625, 2, (Candidate(42, 0.812345, 3), Candidate("anna", 0.3, 1))
     ),
     "identify as the operator is told of an empty gallery": rep.IdentifyReply(False, probes=1, candidates=()),
+    "challenge with a turn and a flash": rep.ChallengeReply(
+        "0123456789abcdef" * 2,
+        (rep.ChallengeStep("turn_left"), rep.ChallengeStep("flash", "#ff2020")),
+        frames_per_step=3,
+        max_frames=9,
+        expires_s=30.0,
+    ),
+    "challenge for the network alone": rep.ChallengeReply("0123456789abcdef" * 2, (), 3, 3, 30.0),
+    "identify of a living person": rep.IdentifyReply(True, "Zoë", live=True),
+    "enrol of a living person": rep.EnrolReply("anna", 1, (rep.AcceptedImage(17, False, FACE, QUALITY),), live=True),
+    "verify of a living person": rep.VerifyReply(False, "anna", live=True),
     "verify as the web token is told": rep.VerifyReply(True, "anna"),
     "verify as the operator is told": rep.VerifyReply(False, 42, -0.125, 0.625, 1),
     "remove one": rep.RemoveReply(("anna",), (), 3),

@@ -17,6 +17,7 @@ from face_server.wire import Envelope, Level, Limits, Refused, encode_request, p
 from face_server.wire.messages import MAX_JSON_BYTES
 from face_server.wire.requests import (
     COMMANDS,
+    Challenge,
     Compare,
     Detect,
     Enrol,
@@ -267,6 +268,7 @@ def test_eight_megabytes_of_malice_cost_less_than_a_second(content: bytes) -> No
 LEVELS = [
     (Ping(), Level.WEB),
     (Detect(b"x"), Level.WEB),
+    (Challenge("enrol"), Level.WEB),
     (Enrol(1, (b"x",), replace=True), Level.WEB),
     (Enrol(1, (b"x",), force=True), Level.OPERATOR),
     (Identify((b"x",)), Level.WEB),

@@ -26,10 +26,13 @@ final class ErrorCodes
         'cut_off' => 'person',
         'image_unreadable' => 'person',
         'different_people' => 'person',
+        'not_live' => 'person',
         'unauthorised' => 'web',
         'unknown_subject' => 'web',
         'duplicate_person' => 'web',
         'not_the_subject' => 'web',
+        'challenge_required' => 'web',
+        'challenge_unknown' => 'web',
         'busy' => 'operator',
         'shutting_down' => 'operator',
         'storage_full' => 'operator',
@@ -43,7 +46,9 @@ final class ErrorCodes
     /** Errors about one image rather than about the whole request. */
     public static function isOfAnImage(string $code): bool
     {
-        return self::ACTS[$code] === 'person' || in_array($code, ['image_too_large', 'not_the_subject'], true);
+        // A missing life is said of all of them together.
+        return (self::ACTS[$code] === 'person' && $code !== 'not_live')
+            || in_array($code, ['image_too_large', 'not_the_subject'], true);
     }
 
     /** The code, or `internal` for one of a later daemon. */
