@@ -26,6 +26,10 @@ _TURNS = {
 }
 
 
+#: A movement is at least this share of that along the other axis: who turns the head also lowers it, by as much.
+LEAST_OF_OTHER = 0.6
+
+
 @dataclass(frozen=True, slots=True)
 class Pose:
     """yaw, pitch: how far right of and below the middle of eyes and mouth the nose is, in distances between the eyes.
@@ -52,9 +56,9 @@ def pose_of(landmarks: Landmarks) -> Pose:
 
 
 def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfig) -> Iterator[Finding]:
-    """For each movement, in order: how far it went, in its direction and further than in any other; and not too far.
+    """For each movement, in order: how far it went in its direction, and not much further in another; and not too far.
 
-    Past some 35 degrees half a face hides the other half: a head cannot be told from a bent photograph any more.
+    Past some 45 degrees half a face hides the other half: a head cannot be told from a bent photograph any more.
     """
     first = _median(frames, 0)
     for number, step in enumerate(steps, 1):
@@ -69,7 +73,7 @@ def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfi
         axis, sign = _TURNS[step.kind]
         least = options.least_turn if axis == "yaw" else options.least_nod
         value = sign * moved[axis]
-        mainly = value >= max(map(abs, moved.values()))
+        mainly = value >= LEAST_OF_OTHER * max(map(abs, moved.values()))
         yield Finding("steps", value >= least and mainly, value, least, number)
         narrower = there.width / first.width if axis == "yaw" else first.width / there.width
         yield Finding(

@@ -31,7 +31,7 @@ _RETURN_PX = 2.0
 
 #: A place moves with the sheet when it is at most this far from where the sheet would be, in heights from eyes to
 #: mouth. Flow on rendered photographs errs by 0.002 to 0.006.
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 
 #: Below this share of places that could be followed, a pair of frames says nothing.
 _LEAST_FOLLOWED = 0.4
