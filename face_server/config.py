@@ -264,9 +264,9 @@ class LivenessConfig:
     # Nobody turns the head and holds still in less; the daemon's own clock counts, from the challenge to its answer.
     least_step_s: float = _option(0.3, "a person takes at least this for each step", 0, 5)
     max_challenges: int = _option(1000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
-    # About 15 degrees: a nose stands some 0.4 of the distance between the eyes before them.
-    least_turn: float = _option(0.1, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)
-    least_nod: float = _option(0.08, "how far it moves in looking up or down", 0, 2)
+    # About 12 degrees: a nose stands some 0.4 of the distance between the eyes before them; a still one strays by 0.02.
+    least_turn: float = _option(0.08, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)
+    least_nod: float = _option(0.06, "how far it moves in looking up or down", 0, 2)
     # The detector's size of a face varies by 5 %.
     least_closer: float = _option(1.1, "how many times as large the face is after coming closer", 1, 5)
     # The cosine of 44 degrees. Rendered sheets are told from heads up to 42, at 50 not all of them.

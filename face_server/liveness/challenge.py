@@ -147,9 +147,9 @@ class SeenFrames:
 
     def add(self, sha256s: Iterable[str]) -> int:
         """How many of these hex hashes were seen before; all are from now on, and the oldest are forgotten."""
-        hashes = {bytes.fromhex(each) for each in sha256s}
+        hashes = dict.fromkeys(bytes.fromhex(each) for each in sha256s)
         before = sum(each in self._seen for each in hashes)
-        self._seen.update(dict.fromkeys(hashes))
+        self._seen.update(hashes)
         while len(self._seen) > self._most:
             del self._seen[next(iter(self._seen))]
         return before
