@@ -154,7 +154,7 @@ def copy(tmp_path: Path) -> Copy:
 
 
 VERIFY_MODELS = "-m face_server.models models/manifest.toml models"
-TRY_MOBILEFACENET = f"{VERIFY_MODELS} --try mobilefacenet"
+TRY_OPTIONAL = f"{VERIFY_MODELS} --try mobilefacenet --try fr-liveness"
 VERIFY_PHOTOS = "-m face_server.models tests/photos.toml var/test-photos"
 VERIFY_AXE = "-m face_server.models tests/browser.toml var/browser"
 VERIFY_VENDOR = "-m face_server.models face_web/vendor.toml face_web/public/vendor"
@@ -176,7 +176,7 @@ def test_setup_installs_with_hashes_once_and_the_second_time_only_looks_at_the_m
 
 def test_setup_for_tests_serves_running_too(copy: Copy) -> None:
     assert "-r requirements-dev.lock" in installs(copy.setup("--dev"))[2]
-    assert copy.setup("--dev") == [TRY_MOBILEFACENET, VERIFY_PHOTOS, VERIFY_AXE]
+    assert copy.setup("--dev") == [TRY_OPTIONAL, VERIFY_PHOTOS, VERIFY_AXE]
     assert copy.setup() == [VERIFY_MODELS]
 
 
