@@ -1,0 +1,146 @@
+"""Honest answers made from real footage: a person's own movements, re-timed to the steps that are asked.
+
+Real are the face, its depth, its movement and its light. Modelled are: coming closer (the picture is enlarged, which
+lacks the perspective of a head that really comes), the flash (`light`), and that the steps follow each other at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from liveness.attacks.attempt import HEIGHT_PX, WIDTH_PX, Attempt, Shot, jpeg
+from liveness.attacks.footage import MIRRORED, Clip, Move
+from liveness.attacks.light import before_the_screen, reflected
+
+from face_server.liveness.challenge import COLOURS, FLASHES, Kind, Step
+from face_server.liveness.pose import pose_of
+from face_server.types import BoundingBox, DetectedFace, RgbImage
+
+
+@dataclass(frozen=True, slots=True)
+class Filmed:
+    """Frames of one clip that answer steps: (step, frame's number, enlargement) of each, and how all are shown."""
+
+    clip: Clip
+    steps: tuple[Step, ...]
+    plan: tuple[tuple[int, int, float], ...]
+    mirror: bool
+
+
+def filmed(clip: Clip, number: int, frames_per_step: int, flash: bool, rng: np.random.Generator) -> Filmed:
+    """Up to three things this clip's person did: a turn of the head, and others that begin from the same looking ahead.
+
+    flash: a flash sequence takes the place of one.
+    """
+    turns = [move for move in clip.moves if move.kind in MIRRORED]
+    turn, mirror = turns[number % len(turns)], bool(number // len(turns) % 2)
+    beside = {move.kind: move for move in clip.moves if move.kind is not turn.kind and _alike(clip, move, turn)}
+    kinds = [kind for kind in (*beside, Kind.COME_CLOSER)]
+    chosen = [kinds[at] for at in rng.permutation(len(kinds))[: 1 if flash else 2]]
+    moves = {turn.kind: turn, **{kind: beside[kind] for kind in chosen if kind in beside}}
+    actions = [[Step(kind)] for kind in (turn.kind, *chosen)] + ([flashes(rng)] if flash else [])
+    steps = [step for at in rng.permutation(len(actions)) for step in actions[at]]
+    plan = _planned(clip, steps, moves, turn, frames_per_step, rng)
+    return Filmed(clip, tuple(map(_mirrored, steps) if mirror else steps), plan, mirror)
+
+
+def answering(clip: Clip, steps: Sequence[Step], frames_per_step: int, rng: np.random.Generator) -> Filmed:
+    """These steps by this clip's person, mirrored where that shows more of them, still where none was filmed."""
+    straight, mirrored = (
+        {move.kind for move in clip.moves} & {each.kind for each in asked}
+        for asked in (steps, [*map(_mirrored, steps)])
+    )
+    mirror = len(mirrored) > len(straight)
+    done = [*map(_mirrored, steps)] if mirror else list(steps)
+    moves = {move.kind: move for move in clip.moves}
+    first = next((moves[step.kind] for step in done if step.kind in moves), clip.moves[0])
+    return Filmed(clip, tuple(steps), _planned(clip, done, moves, first, frames_per_step, rng), mirror)
+
+
+def flashes(rng: np.random.Generator) -> list[Step]:
+    """The steps of a flash sequence, no colour twice."""
+    return [Step(Kind.FLASH, COLOURS[at]) for at in rng.permutation(len(COLOURS))[:FLASHES]]
+
+
+def _mirrored(step: Step) -> Step:
+    return Step(MIRRORED.get(step.kind, step.kind), step.colour)
+
+
+def _alike(clip: Clip, move: Move, other: Move) -> bool:
+    """Whether two movements begin with the head held alike: the nose at most 0.06 eye distances elsewhere."""
+    ahead = []
+    for each in (move, other):
+        first, last = sorted(each.ahead)
+        poses = [pose_of(clip.faces[at].landmarks) for at in range(first, last + 1) if at in clip.faces]
+        ahead.append(np.median([(pose.yaw, pose.pitch) for pose in poses], axis=0))
+    return bool(np.abs(ahead[0] - ahead[1]).max() <= 0.06)
+
+
+def _planned(
+    clip: Clip, steps: Sequence[Step], moves: dict[Kind, Move], first: Move, frames_per_step: int,
+    rng: np.random.Generator,
+) -> tuple[tuple[int, int, float], ...]:  # fmt: skip
+    seen = sorted(set(clip.between(first.ahead, 40, rng)))
+    # Looking ahead is filmed for a few frames only; to and fro over them stands for holding still.
+    rest = iter(np.resize(seen + seen[-2:0:-1], 200))
+    plan = [(0, int(next(rest)), 1.0) for _ in range(frames_per_step)]
+    for number, step in enumerate(steps, 1):
+        move = moves.get(step.kind)
+        frames = (
+            clip.between(move.way, frames_per_step, rng) if move else [int(next(rest)) for _ in range(frames_per_step)]
+        )
+        growth = np.linspace(1.12, 1.4, frames_per_step) if step.kind is Kind.COME_CLOSER else np.ones(frames_per_step)
+        plan += [(number, frame, float(factor)) for frame, factor in zip(frames, growth, strict=True)]
+    return tuple(plan)
+
+
+def shots(answer: Filmed, rng: np.random.Generator) -> tuple[Shot, ...]:
+    """The frames as a webcam would send them."""
+    faces = [answer.clip.faces[frame] for _, frame, _ in answer.plan]
+    eyes = np.median([_eyes_px(face) for face in faces])
+    zoom = max(1.0, 68 / eyes) * rng.uniform(1.0, 1.08)
+    middle = np.mean([[(f.box.x1 + f.box.x2) / 2, (f.box.y1 + f.box.y2) / 2] for f in faces], axis=0)
+    strength, brightness, quality = rng.uniform(0.08, 0.3), rng.uniform(0.9, 1.08), int(rng.integers(80, 93))
+    made = []
+    for (step, frame, growth), face in zip(answer.plan, faces, strict=True):
+        image, shown = _framed(answer.clip.frames[frame], face, middle, zoom * growth)
+        image = np.clip(image * brightness, 0, 255).astype(np.uint8)
+        colour = answer.steps[step - 1].colour if step else None
+        image = reflected(image, colour, before_the_screen(shown, HEIGHT_PX, WIDTH_PX), strength)
+        made.append(Shot(step, jpeg(image[:, ::-1] if answer.mirror else image, rng, quality)))
+    return tuple(made)
+
+
+def honest(clips: Sequence[Clip], number: int, frames_per_step: int, flash: bool, rng: np.random.Generator) -> Attempt:
+    """The number-th honest attempt: the movements of all clips in turn, then mirrored, then with other steps beside."""
+    answer = filmed(clips[number % len(clips)], number // len(clips), frames_per_step, flash, rng)
+    return Attempt("honest", number, answer.steps, shots(answer, rng))
+
+
+def independent(clips: Sequence[Clip]) -> tuple[int, int]:
+    """How many people, and how many turns of the head that were filmed, all honest sequences are made of."""
+    return len(clips), sum(move.kind in MIRRORED for clip in clips for move in clip.moves)
+
+
+def _framed(image: RgbImage, face: DetectedFace, middle: np.ndarray, zoom: float) -> tuple[RgbImage, DetectedFace]:
+    """A still camera's picture of 640x480 about a point, and where the face is in it."""
+    height, width = image.shape[:2]
+    half = np.array([WIDTH_PX, HEIGHT_PX]) / 2 / zoom
+    at = np.clip(
+        middle, np.minimum(half, [width / 2, height / 2]), np.maximum([width, height] - half, [width / 2, height / 2])
+    )
+    matrix = np.array([[zoom, 0, WIDTH_PX / 2 - zoom * at[0]], [0, zoom, HEIGHT_PX / 2 - zoom * at[1]]])
+    framed = cv2.warpAffine(
+        image, matrix, (WIDTH_PX, HEIGHT_PX), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    corners = np.array([[face.box.x1, face.box.y1], [face.box.x2, face.box.y2], *face.landmarks]) * zoom + matrix[:, 2]
+    box = BoundingBox(*map(float, corners[:2].ravel()))
+    points = tuple((float(x), float(y)) for x, y in corners[2:])
+    return framed, DetectedFace(box, points, face.confidence)  # type: ignore[arg-type]
+
+
+def _eyes_px(face: DetectedFace) -> float:
+    return float(np.hypot(*np.subtract(face.landmarks[1], face.landmarks[0])))
