@@ -30,13 +30,12 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One answer to a challenge. steps: what was asked. earlier: frames that the daemon judged before."""
+    """One answer to a challenge. steps: what was asked."""
 
     species: str
     number: int
     steps: tuple[Step, ...]
     shots: tuple[Shot, ...]
-    earlier: tuple[Shot, ...] = ()
 
 
 def generator(species: str, number: int) -> np.random.Generator:

@@ -1,7 +1,8 @@
 """Honest answers made from real footage: a person's own movements, re-timed to the steps that are asked.
 
 Real are the face, its depth, its movement and its light. Modelled are: coming closer (the picture is enlarged, which
-lacks the perspective of a head that really comes), the flash (`light`), and that the steps follow each other at once.
+lacks the perspective of a head that really comes), the flash (`light`), that the steps follow each other at once, and
+a camera that follows the man, who sways and walks, by two thirds of his way: leaps between his movements are ours.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ class Filmed:
 
 
 def filmed(clip: Clip, number: int, frames_per_step: int, flash: bool, rng: np.random.Generator) -> Filmed:
-    """Up to three things this clip's person did: a turn of the head, and others that begin from the same looking ahead.
+    """Two or three things this clip's person did: a turn, coming closer, and a turn to the other side where he made one
+    that begins from the same looking ahead. No nods: nobody in the clips nods as far as somebody does who is asked to.
 
     flash: a flash sequence takes the place of one.
     """
     turns = [move for move in clip.moves if move.kind in MIRRORED]
     turn, mirror = turns[number % len(turns)], bool(number // len(turns) % 2)
-    beside = {move.kind: move for move in clip.moves if move.kind is not turn.kind and _alike(clip, move, turn)}
+    beside = {move.kind: move for move in turns if move.kind is not turn.kind and _alike(clip, move, turn)}
     kinds = [kind for kind in (*beside, Kind.COME_CLOSER)]
     chosen = [kinds[at] for at in rng.permutation(len(kinds))[: 1 if flash else 2]]
     moves = {turn.kind: turn, **{kind: beside[kind] for kind in chosen if kind in beside}}
@@ -92,7 +94,7 @@ def _planned(
         frames = (
             clip.between(move.way, frames_per_step, rng) if move else [int(next(rest)) for _ in range(frames_per_step)]
         )
-        growth = np.linspace(1.12, 1.4, frames_per_step) if step.kind is Kind.COME_CLOSER else np.ones(frames_per_step)
+        growth = np.linspace(1.2, 1.5, frames_per_step) if step.kind is Kind.COME_CLOSER else np.ones(frames_per_step)
         plan += [(number, frame, float(factor)) for frame, factor in zip(frames, growth, strict=True)]
     return tuple(plan)
 
@@ -102,11 +104,12 @@ def shots(answer: Filmed, rng: np.random.Generator) -> tuple[Shot, ...]:
     faces = [answer.clip.faces[frame] for _, frame, _ in answer.plan]
     eyes = np.median([_eyes_px(face) for face in faces])
     zoom = max(1.0, 68 / eyes) * rng.uniform(1.0, 1.08)
-    middle = np.mean([[(f.box.x1 + f.box.x2) / 2, (f.box.y1 + f.box.y2) / 2] for f in faces], axis=0)
+    middle = np.mean([_middle(face) for face in faces], axis=0)
     strength, brightness, quality = rng.uniform(0.08, 0.3), rng.uniform(0.9, 1.08), int(rng.integers(80, 93))
     made = []
     for (step, frame, growth), face in zip(answer.plan, faces, strict=True):
-        image, shown = _framed(answer.clip.frames[frame], face, middle, zoom * growth)
+        followed = middle + (_middle(face) - middle) * 2 / 3
+        image, shown = _framed(answer.clip.frames[frame], face, followed, zoom * growth)
         image = np.clip(image * brightness, 0, 255).astype(np.uint8)
         colour = answer.steps[step - 1].colour if step else None
         image = reflected(image, colour, before_the_screen(shown, HEIGHT_PX, WIDTH_PX), strength)
@@ -140,6 +143,10 @@ def _framed(image: RgbImage, face: DetectedFace, middle: np.ndarray, zoom: float
     box = BoundingBox(*map(float, corners[:2].ravel()))
     points = tuple((float(x), float(y)) for x, y in corners[2:])
     return framed, DetectedFace(box, points, face.confidence)  # type: ignore[arg-type]
+
+
+def _middle(face: DetectedFace) -> np.ndarray:
+    return np.array([(face.box.x1 + face.box.x2) / 2, (face.box.y1 + face.box.y2) / 2])
 
 
 def _eyes_px(face: DetectedFace) -> float:

@@ -51,8 +51,9 @@ class Scene:
         """The steps of a challenge, drawn as the daemon draws them."""
         return random_steps(3, self.flash or flash, Random(int(rng.integers(2**32))))  # type: ignore[arg-type]
 
-    def recorded(self, number: int, rng: np.random.Generator) -> Attempt:
-        """An honest answer, to be played again."""
+    def recorded(self, number: int) -> Attempt:
+        """The number-th honest answer, always the same: what is judged as such is what is played again."""
+        rng = generator("honest", number)
         return honest.honest(self.clips, number, self.frames_per_step, self.flash, rng)
 
     def photograph(self, number: int) -> Photograph:
@@ -171,7 +172,7 @@ def screen_photo(scene: Scene, number: int, rng: np.random.Generator) -> Attempt
 
 def screen_video(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """A screen that plays an honest answer to another challenge, from its beginning."""
-    recorded = scene.recorded(number, rng)
+    recorded = scene.recorded(number)
     steps = _others(scene, recorded.steps, rng)
     images = [decoded(shot.jpeg) for shot in recorded.shots]
     middle, eyes_px = _face_in(images[0], scene.detect)
@@ -207,28 +208,26 @@ def _face_in(image: RgbImage, detect: Detect) -> tuple[tuple[float, float], floa
 
 def replay_identical(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """The frames of an answer that passed, byte for byte; the same steps happen to be asked again."""
-    recorded = scene.recorded(number, rng)
-    return Attempt("replay_identical", number, recorded.steps, recorded.shots, earlier=recorded.shots)
+    recorded = scene.recorded(number)
+    return Attempt("replay_identical", number, recorded.steps, recorded.shots)
 
 
 def replay_recoded(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """The frames of an answer that passed, compressed anew, to other steps."""
-    recorded = scene.recorded(number, rng)
+    recorded = scene.recorded(number)
     steps = _others(scene, recorded.steps, rng)
-    return Attempt(
-        "replay_recoded", number, steps, _relabelled(_recoded(recorded.shots, rng), steps, scene), recorded.shots
-    )
+    return Attempt("replay_recoded", number, steps, _recoded(_relabelled(recorded.shots, steps, scene), rng))
 
 
 def replay_lucky(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """The same, but the very steps are asked again: what the number of possible challenges makes rare."""
-    recorded = scene.recorded(number, rng)
-    return Attempt("replay_lucky", number, recorded.steps, _recoded(recorded.shots, rng), recorded.shots)
+    recorded = scene.recorded(number)
+    return Attempt("replay_lucky", number, recorded.steps, _recoded(recorded.shots, rng))
 
 
 def wrong_order(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """Every step is done, but not in the order asked."""
-    recorded = scene.recorded(number, rng)
+    recorded = honest.honest(scene.clips, number, scene.frames_per_step, scene.flash, rng)
     actions = _actions(recorded.steps)
     asked = tuple(step for action in actions[1:] + actions[:1] for step in action)
     return Attempt("wrong_order", number, asked, _relabelled(recorded.shots, asked, scene))
