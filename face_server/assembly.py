@@ -28,6 +28,7 @@ Shown: TypeAlias = Callable[[Callable[[], tuple[str, float] | None]], AbstractCo
 if TYPE_CHECKING:
     from face_server.gallery.gallery import Gallery
     from face_server.gallery.store.sealing import StoreKey
+    from face_server.liveness.texture import PassiveNetwork
     from face_server.presence import Presence
     from face_server.service import Service
     from face_server.types import FloatArray
@@ -264,19 +265,30 @@ def assemble_presence(config: Config, pipeline: FacePipeline, decision: Decision
     Raises ModelFileError.
     """
     from face_server.liveness.challenge import Mode
-    from face_server.liveness.texture import PassiveNetwork
     from face_server.presence import Presence
 
     asked = [Mode.named(name) for name in (config.liveness.identify, config.liveness.verify, config.liveness.enrol)]
-    passive = None
-    if any(Mode.PASSIVE in mode for mode in asked) or (config.models.path / PASSIVE_FILE).exists():
-        (path,) = verified_files(config.models.path, PASSIVE_MODEL)
-        passive = PassiveNetwork(path)
+    passive = assemble_passive(config, needed=any(Mode.PASSIVE in mode for mode in asked))
+    return Presence(pipeline, config.liveness, passive, same_person(decision))
 
-    def same_person(one: FloatArray, two: FloatArray) -> bool:
+
+def assemble_passive(config: Config, needed: bool = False) -> PassiveNetwork | None:
+    """The network that judges single images, None where it was not fetched and is not needed. Raises ModelFileError."""
+    from face_server.liveness.texture import PassiveNetwork
+
+    if not needed and not (config.models.path / PASSIVE_FILE).exists():
+        return None
+    (path,) = verified_files(config.models.path, PASSIVE_MODEL)
+    return PassiveNetwork(path)
+
+
+def same_person(decision: Decision) -> Callable[[FloatArray, FloatArray], bool]:
+    """Whether two unit vectors are of one person: what captures of one enrolment must be."""
+
+    def same(one: FloatArray, two: FloatArray) -> bool:
         return is_match(float(one @ two), decision.same_person_threshold(1))
 
-    return Presence(pipeline, config.liveness, passive, same_person)
+    return same
 
 
 def assemble_client(config: Config, timeout_s: float = 60.0) -> Client:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from face_server.config import Config
 from face_server.errors import EvaluationError
+from face_server.evaluation.pad_command import add_pad
 
 if TYPE_CHECKING:
     from face_server.evaluation.folders import Photo
@@ -54,6 +55,8 @@ def add_evaluate(
     identification.add_argument("--probes", type=Path, required=True, metavar="DIR", help="searched, person/photo")
     add_face(identification, "largest")
     add_cache(identification)
+
+    add_pad(command)
 
     compare = command("compare", "score and distance of two photographs, and how they were aligned", _compare)
     compare.add_argument("photo", type=Path)

@@ -78,6 +78,31 @@ def det_plot(
     return _png(figure)
 
 
+def pad_det_plot(bona_fide: Sequence[float], attacks: dict[str, Sequence[float]]) -> bytes:
+    """APCER over BPCER at every threshold of one score, higher being more live; a line per species. b"" without scores.
+
+    On linear axes from 0 to 1: kits are small, and normal deviates of 0 and 1 are not to be drawn.
+    """
+    honest, drawn = np.sort(np.array(bona_fide)), {name: np.sort(s) for name, s in attacks.items() if len(s)}
+    if not len(honest) or not drawn:
+        return b""
+    figure, axes = _figure(7.0, 6.2)
+    for place, (name, scores) in enumerate(drawn.items()):
+        thresholds = np.append(np.unique(np.concatenate([honest, scores])), np.inf)
+        bpcer = np.searchsorted(honest, thresholds, side="left") / len(honest)
+        apcer = 1 - np.searchsorted(scores, thresholds, side="left") / len(scores)
+        style, colour = ("-", "--", ":", "-.")[place // 10 % 4], f"C{place % 10}"
+        axes.step(bpcer, apcer, style, where="post", color=colour, linewidth=1.5, label=f"{name} ({len(scores)})")
+    axes.plot([0, 1], [1, 0], color=_GREY, linewidth=0.8, linestyle=":")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(f"BPCER: honest presentations refused (of {len(honest)})")
+    axes.set_ylabel("APCER: attacks of one species that pass")
+    axes.set_title("The passive network alone", loc="left", fontsize=12, fontweight="bold")
+    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def histogram(rates: ErrorRates, points: Sequence[OperatingPoint]) -> bytes:
     """Scores of the same person's and of different people's comparisons, on a logarithmic scale, and thresholds."""
     figure, axes = _figure(7.0, 4.2)

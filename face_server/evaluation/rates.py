@@ -10,7 +10,7 @@ confidence (Doddington et al., "The NIST speaker recognition evaluation", Speech
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -50,6 +50,19 @@ class Proportion:
         # Rounding must not keep the ends from 0 and 1, nor the share from lying within.
         return (max(0.0, min(middle - half, p)) if self.errors else 0.0, max(p, min(middle + half, 1.0)))
 
+    def exact_interval(self) -> Interval:
+        """Clopper and Pearson's exact interval for the share, 95 % (Biometrika 26, 1934): holds for few trials too."""
+        tail = (1 - CONFIDENCE) / 2
+        low = _share_where(lambda share: 1 - _at_most(self.errors - 1, self.trials, share), tail, True)
+        high = _share_where(lambda share: _at_most(self.errors, self.trials, share), tail, False)
+        return (low if self.errors else 0.0, high if self.errors < self.trials else 1.0)
+
+    def upper_bound(self) -> float:
+        """What the share is at most with a confidence of 95 %, one-sided: of 50 trials without an error, 5.8 %."""
+        if self.errors == self.trials:
+            return 1.0
+        return _share_where(lambda share: _at_most(self.errors, self.trials, share), 1 - CONFIDENCE, False)
+
     def as_json(self) -> dict[str, Any]:
         return {"errors": self.errors, "trials": self.trials, "share": self.share, "interval": list(self.interval())}
 
@@ -88,6 +101,22 @@ class ErrorRates:
 def allowed_errors(rate: float, trials: float) -> int:
     """How many of so many trials may be errors at this rate. 0.29 of 100 are 29, although 0.29 * 100 < 29."""
     return math.floor(rate * trials * (1 + 1e-12))
+
+
+def _at_most(errors: int, trials: int, share: float) -> float:
+    """The probability of at most so many errors when each trial is one with probability share (0 < share < 1)."""
+    counts = np.arange(errors + 1)
+    ways = [math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts]
+    return float(np.exp(np.array(ways) + counts * math.log(share) + (trials - counts) * math.log1p(-share)).sum())
+
+
+def _share_where(probability: Callable[[float], float], wanted: float, rising: bool) -> float:
+    """The share at which a probability that rises (or falls) with it has the wanted value, to 1e-9."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if (probability(middle) < wanted) is rising else (low, middle)
+    return (low + high) / 2
 
 
 def _below(ascending: FloatArray, threshold: float) -> int:

@@ -126,11 +126,12 @@ def write_report(directory: Path, result: Verification, about: dict[str, Any], m
     det = plots.det_plot(result.rates, result.points, result.band)
     scores = plots.histogram(result.rates, result.points)
     pictures = _Pictures(result.photos, max_pixels)
-    html = _html(
+    html = rendered(
+        "verification.html",
         told=told,
         result=result,
-        det=_data_uri("image/png", det),
-        scores=_data_uri("image/png", scores),
+        det=data_uri("image/png", det),
+        scores=data_uri("image/png", scores),
         false_matches=pictures.shown(result.false_matches),
         false_non_matches=pictures.shown(result.false_non_matches),
         failed=_failed(result.photos),
@@ -143,11 +144,12 @@ def write_report(directory: Path, result: Verification, about: dict[str, Any], m
     }
     prepare(directory)
     for name, data in content.items():
-        _write(directory / name, data)
+        write_file(directory / name, data)
     return directory / "report.html"
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises EvaluationError."""
     draft = path.with_name(f"{path.name}.part")
     try:
         draft.write_bytes(data)
@@ -156,7 +158,8 @@ def _write(path: Path, data: bytes) -> None:
         raise EvaluationError(f"{printable(path)} cannot be written: {error.strerror}") from error
 
 
-def _html(**values: Any) -> str:
+def rendered(template: str, **values: Any) -> str:
+    """One of the templates of this package with these values, which are escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("face_server.evaluation"),
         autoescape=True,
@@ -164,7 +167,7 @@ def _html(**values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("verification.html").render(**values).strip() + "\n"
+    return environment.get_template(template).render(**values).strip() + "\n"
 
 
 class _Pictures:
@@ -192,7 +195,7 @@ class _Pictures:
         done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
         if not done:
             raise EvaluationError(f"OpenCV could not write the picture of {photo.shown}")
-        return _data_uri("image/jpeg", bytes(jpeg))
+        return data_uri("image/jpeg", bytes(jpeg))
 
 
 def _around(image: RgbImage, box: BoundingBox) -> RgbImage:
@@ -216,5 +219,6 @@ def _pair_json(pair: WorstPair) -> dict[str, Any]:
     return {"photos": [pair.first.shown, pair.second.shown], "score": pair.score}
 
 
-def _data_uri(kind: str, data: bytes) -> str:
+def data_uri(kind: str, data: bytes) -> str:
+    """A file's bytes as an address that holds them."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
