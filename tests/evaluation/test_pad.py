@@ -203,7 +203,7 @@ def test_every_species_stands_alone_and_broken_files_are_counted_apart(
     # No figure over all species, whatever else is told.
     assert set(told) == {"ok", "kit", "model", "passive", "bona_fide", "attacks", "methods"}
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "again" in report and "http" not in report
+    assert "again" in report and "://" not in report
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["det.png", "report.html", "result.json"]
 
 
