@@ -275,7 +275,8 @@ class LivenessConfig:
     )
     # Between two images of a film cut to the steps at most 1.2; a second person beside the first is further.
     max_leap: float = _option(1.5, "how far the face may move between two images, widths of the face", 0, 10)
-    # Rendered prints and screens, flat or bent: at most 0.16; filmed heads: 0.50 to 0.87, but few were filmed.
+    # Drawn prints and screens, flat or bent: at most 0.19, but 0.28 for a drawn sheet bent to 63 mm and turned by 40
+    # degrees; filmed heads: 0.50 to 0.87, but few were filmed.
     least_relief: float = _option(
         0.2, "share of the face that moves otherwise than a sheet, flat or bent, while the head turns", 0, 1
     )
@@ -283,7 +284,7 @@ class LivenessConfig:
     least_flash: float = _option(
         0.03, "how far the skin's colour moves towards a flash's, share of its brightness", 0, 1
     )
-    # 95 of 100 photographs of lfw-dev reach it, and 143 of 150 frames of the webcam film; rendered prints do too.
+    # 95 of 100 photographs of lfw-dev reach it, and so do drawn prints.
     least_passive: float = _option(0.05, "least score of the passive network", 0, 1)
 
 

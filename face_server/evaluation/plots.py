@@ -187,8 +187,10 @@ def gallery_plot(templates: Sequence[int], panels: Sequence[tuple[str, str, dict
     figure = Figure(figsize=(11.0, 3.6 * ((len(panels) + 1) // 2)), layout="constrained", facecolor="white")
     grid = figure.subplots((len(panels) + 1) // 2, 2, squeeze=False)
     for axes, (title, unit, lines) in zip(grid.flat, panels, strict=False):
-        for colour, (name, values) in zip(_SERIES, lines.items(), strict=False):
-            axes.plot(templates, values, marker="o", markersize=5, color=colour, linewidth=1.8, label=name)
+        for place, (name, values) in enumerate(lines.items()):
+            # Each is thinner than the one that it may cover.
+            style = {"color": _SERIES[place], "linewidth": 4.6 - 1.1 * place, "markersize": 9 - 1.5 * place}
+            axes.plot(templates[: len(values)], values, marker="o", label=name, **style)
         axes.set_xscale("log")
         share = all(0 <= value <= 1 for values in lines.values() for value in values)
         axes.set_yscale("linear" if share else "log")
