@@ -171,15 +171,15 @@ def test_another_networks_vector_from_the_crop_is_nearly_the_one_from_the_pictur
         assert float(first @ again) > 0.998, name
 
 
-def test_so_it_is_for_a_hundred_strangers(keeping: FacePipeline, shared_data: Path) -> None:
+def test_so_it_is_for_thirty_strangers(keeping: FacePipeline, shared_data: Path) -> None:
     from face_server.errors import PersonError
 
     aligner, scores = Aligner(AlignmentConfig()), []
-    for path in sorted((shared_data / "lfw-dev" / "images").glob("*/*"))[::20][:100]:
+    for path in sorted((shared_data / "lfw-dev" / "images").glob("*/*"))[::65][:30]:
         try:
             template = keeping.capture(path.read_bytes(), Purpose.ENROL).template
         except PersonError:
             continue
         assert template.crop is not None
         scores.append(float(keeping.embed(realign(template.crop, aligner)) @ template.vector))
-    assert len(scores) > 50 and min(scores) > 0.998
+    assert len(scores) > 15 and min(scores) > 0.998
