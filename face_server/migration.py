@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from face_server.assembly import assemble_aligner, assemble_calibration, assemble_embedder, assemble_key, require_lmdb
+from face_server.assembly import (
+    PASSIVE_MODEL,
+    assemble_aligner,
+    assemble_calibration,
+    assemble_embedder,
+    assemble_key,
+    require_lmdb,
+)
 from face_server.config import Config, DecisionConfig
 from face_server.errors import MigrationError, PersonError, UnknownSubject
 from face_server.models import load_manifest
@@ -173,7 +180,7 @@ def _wanted(config: Config, model: str, sha256: str, gallery: Path | None) -> Co
 
 def _known_models(config: Config) -> list[str]:
     named = {file.model for file in load_manifest(config.models.path / "manifest.toml")}
-    return sorted(named - {config.detection.model})
+    return sorted(named - {config.detection.model, PASSIVE_MODEL})
 
 
 def _opened(config: Config, embedder: Embedder, copy_of: str | None = None) -> TemplateStore:

@@ -19,7 +19,10 @@ from face_server.client import Client
 from face_server.errors import Unreachable
 
 #: A rebuild by itself after every few changes; one face may be several subjects.
-SETTINGS = "[index]\noverlay_max = 3\n[decision]\nrefuse_duplicates = false\n[log]\nlevel = warning\n"
+SETTINGS = (
+    "[index]\nkind = annoy\nrecall = 0.9\ntrees = 5\noverlay_max = 3\n"
+    "[decision]\nrefuse_duplicates = false\n[log]\nlevel = warning\n"
+)
 SUBJECTS = 12
 WEIGHTS = {"enrol": 6, "replace": 2, "remove": 3, "rebuild": 2}
 #: A kill comes within this time of the first operation.
