@@ -120,7 +120,8 @@ class Harness:
         """Which of the allowed states the gallery is in."""
         if told is None:
             return f"HARM: it does not start any more: {(self.directory / 'child.log').read_text()[-300:]}"
-        dropped = cut_short is not None and cut_short.kind == "restore"
+        # A forgetting whose build fails leaves no index rather than one that holds who was to be forgotten.
+        dropped = cut_short is not None and cut_short.kind in ("restore", "forget")
         if told["wrong"] or (told["error"] and self.history.indexed and not dropped):
             return f"HARM: {told['wrong'][:3]} {told['error']}"
         enrolled = {name: tuple(seeds) for name, seeds in told["enrolled"].items()}
@@ -132,7 +133,7 @@ class Harness:
                     self.history.saved = None  # the file may be the former one or the new one
                 if cut_short is not None and outcome == "done":
                     self.history.acknowledge(cut_short)
-                return outcome
+                return f"{outcome}, without an index" if told["error"] and self.history.indexed else outcome
         return f"HARM: {_difference(self.history.state, enrolled)}"
 
     def _do(self, child: Child) -> None:
