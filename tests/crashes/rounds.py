@@ -127,6 +127,8 @@ class Harness:
         enrolled = {name: tuple(seeds) for name, seeds in told["enrolled"].items()}
         if told["counts"] != [len(enrolled), sum(map(len, enrolled.values()))]:
             return f"HARM: counts {told['counts']}"
+        if not enrolled:
+            self.history.indexed = False  # where nobody is enrolled, an index is dropped
         for outcome, state in self.history.outcomes(cut_short):
             if enrolled == state:
                 if cut_short is not None and cut_short.kind == "backup":
