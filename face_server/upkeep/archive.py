@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from face_server.errors import UpkeepError
+from face_server.upkeep.regular_file import open_regular
 
 FORMAT = "face-login backup"
 VERSION = 1
@@ -85,13 +86,13 @@ class _Counted(io.RawIOBase):
 
 def read_manifest(path: Path) -> BackupManifest:
     """What the file says of itself; of the data only its size is checked. Raises UpkeepError."""
-    with _opened(path) as file:
+    with open_regular(path) as file:
         return _read_manifest(path, file)
 
 
 def unpack(path: Path, target: Path, progress: Progress = lambda count: None) -> BackupManifest:
     """Write data.mdb to `target`, a new file, and check it on the way. Raises UpkeepError, and OSError of `target`."""
-    with _opened(path) as file, target.open("xb") as out:
+    with open_regular(path) as file, target.open("xb") as out:
         os.fchmod(out.fileno(), 0o600)
         manifest = _read_manifest(path, file)
         _copy(path, file, manifest, out.write, progress)
@@ -102,23 +103,10 @@ def unpack(path: Path, target: Path, progress: Progress = lambda count: None) ->
 
 def verify(path: Path, progress: Progress = lambda count: None) -> BackupManifest:
     """Read all of it back. Raises UpkeepError."""
-    with _opened(path) as file:
+    with open_regular(path) as file:
         manifest = _read_manifest(path, file)
         _copy(path, file, manifest, lambda data: None, progress)
         return manifest
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        # O_NONBLOCK: a pipe that nobody writes to would keep us waiting.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        file = os.fdopen(fd, "rb")
-    except OSError as error:
-        raise UpkeepError(f"{path} cannot be read: {error.strerror}.") from error
-    if not Path(f"/proc/self/fd/{fd}").is_file():
-        file.close()
-        raise UpkeepError(f"{path} is no file.")
-    return file
 
 
 def _read_manifest(path: Path, file: BinaryIO) -> BackupManifest:

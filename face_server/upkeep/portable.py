@@ -33,6 +33,7 @@ from face_server.types import (
     Template,
     subject_key,
 )
+from face_server.upkeep.regular_file import open_regular
 
 FORMAT = "face-login export"
 VERSION = 1
@@ -120,7 +121,7 @@ class ExportWriter:
 
 def read_header(path: Path) -> Header:
     """The first line. Raises UpkeepError."""
-    with _opened(path) as file:
+    with open_regular(path) as file:
         return _Reading(path, file).header()
 
 
@@ -129,20 +130,8 @@ def read_subjects(path: Path, tell: Callable[[int], object] = lambda count: None
 
     `tell` is told how many templates each subject has. Who must not act on half a file goes through it once before.
     """
-    with _opened(path) as file:
+    with open_regular(path) as file:
         yield from _Reading(path, file).subjects(tell)
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        file = os.fdopen(fd, "rb")
-    except OSError as error:
-        raise UpkeepError(f"{path} cannot be read: {error.strerror}.") from error
-    if not Path(f"/proc/self/fd/{fd}").is_file():
-        file.close()
-        raise UpkeepError(f"{path} is no file.")
-    return file
 
 
 class _Reading:
