@@ -144,6 +144,7 @@ def assemble_gallery(
             kind=config.index.kind,  # type: ignore[arg-type]  # one of its choices
             recall=config.index.recall,
             search_k_max=config.index.search_k_max,
+            trees_max=config.index.trees_max,
             overlay_max=config.index.overlay_max,
             background=background,
             max_templates_per_subject=config.gallery.max_templates_per_subject,

@@ -211,7 +211,10 @@ class IndexConfig:
     recall: float = _option(
         0.999, "share of searches in which Annoy must propose the nearest; each build measures it", 0.5, 0.9999
     )
-    trees: int = _option(50, "trees Annoy builds; more find more at the same cost, and take longer to build", 1, 1000)
+    trees: int = _option(50, "trees that Annoy grows at first; more find more at the same cost", 1, 1000)
+    trees_max: int = _option(
+        200, "where these find too little, a build grows twice as many, up to so many; a larger file", 1, 1000
+    )
     neighbours: int = _option(100, "candidates Annoy proposes, and most that an old client is answered with", 1, 10000)
     search_k_max: int = _option(
         1_000_000, "most items that Annoy may look at; each build finds how many it needs", 1, 100_000_000

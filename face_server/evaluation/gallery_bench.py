@@ -175,6 +175,7 @@ def gallery_options(root: Path, kind: str = "auto") -> GalleryOptions:
         kind=kind,  # type: ignore[arg-type]
         recall=config.index.recall,
         search_k_max=config.index.search_k_max,
+        trees_max=config.index.trees_max,
         background=False,
     )
 

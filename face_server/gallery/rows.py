@@ -99,9 +99,11 @@ class View:
     def nearest(self, probe: FloatArray, count: int, start: int = 0) -> NDArray[np.intp]:
         """The live rows from `start` on whose score is among the `count` highest, and those that may tie with them."""
         scores, removed = self.vectors[start:] @ probe, self.removed[start:]
-        if len(scores) - int(np.count_nonzero(removed)) <= count:
+        gone = np.count_nonzero(removed)
+        if len(scores) - gone <= count:
             return start + np.flatnonzero(~removed)
-        scores[removed] = _GONE
+        if gone:
+            scores[removed] = _GONE
         cut = scores.max() if count == 1 else np.partition(scores, -count)[-count]
         return start + np.flatnonzero(scores >= cut - ROUNDING)
 

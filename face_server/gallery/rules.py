@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from face_server.errors import Malformed, TooManyImages
 from face_server.types import FloatArray, SubjectId, Template, subject_key
@@ -21,7 +20,7 @@ def require_unit(vector: FloatArray, dimension: int) -> None:
     if vector.shape != (dimension,):
         raise ValueError(f"a vector has shape {vector.shape}, the gallery ({dimension},)")
     # A component that is not finite makes a length that is not near 1 either.
-    if not abs(float(np.linalg.norm(vector.astype(np.float64))) - 1) <= _UNIT_TOLERANCE:
+    if not abs(math.sqrt(vector @ vector) - 1) <= _UNIT_TOLERANCE:
         raise ValueError("a vector has length 1 and finite components")
 
 

@@ -134,10 +134,10 @@ def test_below_the_recall_the_old_index_stays_and_the_failure_is_told(
     enrol(gallery, 600)
     gallery.rebuild()
     before = {path.name: path.read_bytes() for path in (tmp_path / "index").iterdir()}
-    changes = {"trees": 1, "search_k_max": 1, "neighbours": 1}
+    changes = {"trees": 1, "trees_max": 2, "search_k_max": 1, "neighbours": 1}
     gallery = open_gallery(**changes)
     enrol(gallery, 20, start=600)
-    with pytest.raises(IndexFailed, match=r"Annoy missed .* recall of 0.9: raise \[index\] search_k_max or trees"):
+    with pytest.raises(IndexFailed, match=r"Annoy missed .* recall of 0.9: raise \[index\] search_k_max or trees_max"):
         gallery.rebuild()
     status = gallery.index_status()
     assert (status.state, status.kind, status.subjects, status.overlay) == ("ready", "annoy", 600, 20)
@@ -149,7 +149,7 @@ def test_below_the_recall_the_old_index_stays_and_the_failure_is_told(
 
 
 def test_below_the_recall_and_without_an_index_searches_are_exact(open_gallery: Reopen, tmp_path: Path) -> None:
-    gallery = open_gallery(trees=1, search_k_max=1, neighbours=1)
+    gallery = open_gallery(trees=1, trees_max=2, search_k_max=1, neighbours=1)
     enrol(gallery, 600)
     with pytest.raises(IndexFailed):
         gallery.rebuild()
@@ -157,6 +157,20 @@ def test_below_the_recall_and_without_an_index_searches_are_exact(open_gallery: 
     assert (status.state, status.kind, status.overlay) == ("absent", "exact", 600)
     assert list((tmp_path / "index").iterdir()) == []
     assert all(gallery.identify(unit(seed), 1)[0].subject == seed for seed in range(0, 600, 50))
+
+
+def test_as_many_trees_are_grown_as_find_enough(open_gallery: Reopen) -> None:
+    limits = {"trees": 1, "search_k_max": 300, "neighbours": 20}
+    gallery = open_gallery(trees_max=1, **limits)
+    enrol(gallery, 600)
+    with pytest.raises(IndexFailed, match="trees_max"):
+        gallery.rebuild()
+    gallery = open_gallery(trees_max=64, **limits)
+    gallery.rebuild()
+    manifest = gallery.index_status().manifest
+    assert manifest is not None and manifest.kind == "annoy"
+    assert manifest.trees == 2 and manifest.search_k <= 300
+    assert manifest.measured is not None and manifest.measured.at_least >= 0.9
 
 
 def test_auto_measures_nothing_for_so_few_people(open_gallery: Reopen, tmp_path: Path) -> None:

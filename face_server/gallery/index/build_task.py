@@ -16,12 +16,14 @@ class Task:
     """What to build and where. The rest of it is GalleryOptions' and tuning.Limits'.
 
     store, index: directories. key_file: of the key that the store is sealed with. or_exact: see tuning.Limits.
+    trees, trees_max: grown at first, and at most.
     """
 
     store: str
     key_file: str | None
     index: str
     trees: int
+    trees_max: int
     neighbours: int
     search_k_max: int
     recall: float

@@ -26,7 +26,7 @@ from face_server.errors import StartupError
 from face_server.gallery.index.annoy_index import Forest, VectorIndex
 from face_server.gallery.index.build_task import PHASES, Task, spare_cores
 from face_server.gallery.index.manifest import SCHEMA, IndexUnusable, Manifest, draw_names, seal
-from face_server.gallery.index.tuning import Limits, Tuning
+from face_server.gallery.index.tuning import Choice, Limits, RecallTooLow, Tuning
 from face_server.gallery.rows import Rows, View
 from face_server.gallery.store.contents import Snapshot
 from face_server.gallery.store.reading import StoreReader
@@ -46,14 +46,16 @@ class Progress:
         self._say = say
         self._phase = ""
         self._next_s = 0.0
+        self._done = 0.0
 
     def __call__(self, phase: str, share: float) -> None:
-        """So much of this phase is done."""
+        """So much of this phase is done. More trees than at first are more work, and not the way back of a bar."""
         if phase == self._phase and time.monotonic() < self._next_s:
             return
         self._phase, self._next_s = phase, time.monotonic() + _REPORT_S
         before = sum(list(PHASES.values())[: list(PHASES).index(phase)])
-        self._say({"phase": phase, "done": round(before + PHASES[phase] * min(share, 1.0), 4)})
+        self._done = max(self._done, before + PHASES[phase] * min(share, 1.0))
+        self._say({"phase": phase, "done": round(self._done, 4)})
 
 
 def build(task: Task, progress: Progress) -> Manifest:
@@ -110,21 +112,35 @@ def _told(stored: Snapshot, subjects: int, progress: Progress) -> Iterator[tuple
 
 def _generation(task: Task, view: View, manifest: Manifest, files: tuple[Path, Path], progress: Progress) -> Manifest:
     annoy_path, ids_path = files
-    forest = _grown(view.vectors, task.trees, progress)
-    progress("growing", 1.0)
-    forest.save(annoy_path)  # from here on as the daemon has it: a file in the page cache
     view.ids.astype("<i8").tofile(ids_path)
-    manifest = replace(manifest, trees=task.trees)
-    VectorIndex(manifest, view.ids, forest).require_knows(view.ids, view.vectors, np.arange(len(view.ids)))
-    progress("measuring", 0.0)
-    limits = Limits(task.recall, task.neighbours, task.search_k_max, task.or_exact)
-    choice = Tuning(forest, task.trees, view, limits, lambda share: progress("measuring", share)).choose()
+    manifest, choice = _found_enough(task, view, manifest, annoy_path, progress)
     manifest = replace(manifest, search_k=choice.search_k, measured=choice.measured)
     progress("writing", 0.0)
     if choice.exact:
         _delete(files)
         return manifest
     return replace(manifest, kind="annoy", annoy=seal(annoy_path), ids=seal(ids_path))
+
+
+def _found_enough(
+    task: Task, view: View, manifest: Manifest, path: Path, progress: Progress
+) -> tuple[Manifest, Choice]:
+    """The choice with the fewest trees, doubled from those asked for, that find enough. Raises RecallTooLow."""
+    limits = Limits(task.recall, task.neighbours, task.search_k_max, task.or_exact)
+    trees = task.trees
+    while True:
+        forest = _grown(view.vectors, trees, progress)
+        progress("growing", 1.0)
+        forest.save(path)  # from here on as the daemon has it: a file in the page cache
+        manifest = replace(manifest, trees=trees)
+        VectorIndex(manifest, view.ids, forest).require_knows(view.ids, view.vectors, np.arange(len(view.ids)))
+        progress("measuring", 0.0)
+        try:
+            return manifest, Tuning(forest, trees, view, limits, lambda share: progress("measuring", share)).choose()
+        except RecallTooLow:
+            if trees >= task.trees_max:
+                raise
+        trees = min(2 * trees, task.trees_max)
 
 
 def _delete(files: tuple[Path, Path]) -> None:

@@ -201,6 +201,7 @@ class CurrentIndex:
             key_file=str(options.key.path) if options.key else None,
             index=str(options.index_path),
             trees=options.trees,
+            trees_max=options.trees_max,
             neighbours=options.neighbours,
             search_k_max=options.search_k_max,
             recall=options.recall,

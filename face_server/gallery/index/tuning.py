@@ -171,7 +171,8 @@ class Tuning:
     def _too_low(self, search_k: int, tried: Measured) -> RecallTooLow:
         return RecallTooLow(
             f"Annoy missed {tried.misses} of the first {tried.probes} probes with all the {search_k} items that it may "
-            f"look at. That is no recall of {tried.target:g}: raise [index] search_k_max or trees, or set kind = exact."
+            f"look at. That is no recall of {tried.target:g}: raise [index] search_k_max or trees_max, or set kind to "
+            "exact."
         )
 
 
