@@ -398,7 +398,7 @@ def test_rows_of_another_model_written_meanwhile_are_refused_and_never_scored(an
             ask()
 
 
-def test_a_garbled_record_is_denied_and_names_the_template(another):
+def test_a_garbled_record_is_denied_names_the_template_and_goes_with_its_subject(another):
     from face_server.gallery.milvus.server import Table
 
     gallery = another()
@@ -407,11 +407,14 @@ def test_a_garbled_record_is_denied_and_names_the_template(another):
     rows = {row["subject"]: row for row in gallery._server.find(Table.TEMPLATES, 'kind == "template"', ["*"])}
     ada, bob = rows[b"ada".hex()], rows[b"bob".hex()]
     gallery._server.put(Table.TEMPLATES, [{**bob, "record": ada["record"]}])
-    with pytest.raises(StoreDamaged, match=f"template {bob['number']} "):
+    with pytest.raises(GalleryUnavailable, match=f"template {bob['number']} "):
         gallery.verify("bob", unit(1))
     gallery._server.put(Table.TEMPLATES, [{**bob, "record": "no base64"}])
-    with pytest.raises(StoreDamaged, match=f"template {bob['number']} "):
+    with pytest.raises(GalleryUnavailable, match=f"template {bob['number']} "):
         gallery.identify(unit(2), 1)
+    assert gallery.remove(["bob"]).removed == ("bob",) and found(gallery, 1, "ada")
+    gallery.enrol("bob", [make_template(2)])
+    assert found(gallery, 2, "bob")
 
 
 @pytest.mark.parametrize("subject", ['" or pk > "', "a' or 1 == 1", 'x"] or kind in ["template', "%", "_%", "\\"])

@@ -1,5 +1,5 @@
 """The gallery in Milvus, which several daemons may share. Owns the order of the steps of every change and search; may
-not know config.ini, thresholds or the wire. pymilvus is server.py's, the rows' layout rows.py's.
+not know config.ini, thresholds or the wire. pymilvus is server.py's, the rows' layout rows.py's, reading contents.py's.
 
 The rows of templates are the truth. A subject's row, its centroid, is made from them and only proposes: whom a search
 finds is scored on the templates that count at that moment, exactly, so a row that is out of date lets nobody in.
@@ -14,36 +14,29 @@ that subject next, finds the mark and finishes. What is being removed is void fr
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
 from face_server.errors import (
     GalleryUnavailable,
-    ModelMismatch,
     ShuttingDown,
-    StoreDamaged,
     UnknownCommand,
-    UnknownSubject,
 )
 from face_server.gallery.index.rebuilding import Rebuilder
+from face_server.gallery.milvus.contents import Contents
 from face_server.gallery.milvus.numbering import Numbering
 from face_server.gallery.milvus.rows import (
-    FIELDS,
     LIGHT_FIELDS,
     Row,
     Standing,
-    bare_row,
     mark_row,
-    of_subjects,
     open_crop,
-    open_template,
     standing,
     subject_name,
     template_row,
@@ -64,18 +57,14 @@ from face_server.gallery.results import (
 )
 from face_server.gallery.rows import ROUNDING, centroid, exact_scores
 from face_server.gallery.rules import read_cursor, require_own, require_room, require_unit, write_cursor
-from face_server.gallery.store.record import Record
 from face_server.observing import NOBODY, Observer, Stage, timed
 from face_server.types import Candidate, FloatArray, SubjectId, Template, subject_key
 
 log = logging.getLogger(__name__)
 
-_SCHEMA = "1"
 #: More subjects than wanted are asked for: some may be gone or changed by the time they are looked at, and ties beyond
 #: the last place are decided by the subjects' keys, not by Milvus.
 _SPARE = 32
-#: Of templates read at a time; subjects of the most templates allowed are read so many at a time as that makes.
-_ROWS_READ = 8000
 #: The score of a subject whose templates cancel out, as in rows.py.
 _NOBODY = -1.0
 
@@ -103,7 +92,8 @@ class MilvusGallery:
         self._server = MilvusServer(options)
         try:
             self._numbering = Numbering(self._server)
-            self._settle_model()
+            self._contents = Contents(self._server, options)
+            self._contents.settle_model()
             self._finish_changes()
             self._count()
         except BaseException:
@@ -137,8 +127,8 @@ class MilvusGallery:
         for template in templates:
             require_unit(template.vector, self._options.dimension)
         with timed(self._observer, Stage.STORE), self._changing:
-            before = self._standing(key)
-            stored = [self._opened(row) for row in before.live]
+            before = self._contents.standing(key)
+            stored = [self._contents.opened(row) for row in before.live]
             subject = stored[0].subject if stored else subject
             kept = [] if replace else stored
             known = {record.image_sha256: record.template_id for record in kept}
@@ -173,9 +163,9 @@ class MilvusGallery:
         for subject in subjects:
             wanted.setdefault(subject_key(subject), subject)
         with timed(self._observer, Stage.STORE), self._changing:
-            found = self._standings(wanted)
+            found = self._contents.standings(wanted)
             before = {key: found[key] for key in wanted if found[key].live}
-            removed = tuple(self._opened(one.live[0]).subject for one in before.values())
+            removed = tuple(self._contents.stored_id(one, wanted[key]) for key, one in before.items())
             if before:
                 changes = self._numbering.take(len(before), max(one.highest for one in before.values()))
                 self._commit(
@@ -210,11 +200,11 @@ class MilvusGallery:
 
     def _settled(self, key: bytes) -> Standing:
         """Make the subject's row what its templates say, delete those that are void; until it stays so."""
-        seen = self._standing(key)
+        seen = self._contents.standing(key)
         while True:
             self._write_subject(key, seen)
             self._server.drop(Table.TEMPLATES, [row["pk"] for row in seen.void])
-            again = self._standing(key)
+            again = self._contents.standing(key)
             if again.numbers == seen.numbers and not again.void:
                 # Marks that came since are of a change whose owner, or the next one, finishes it.
                 return seen
@@ -224,7 +214,7 @@ class MilvusGallery:
         if not seen.live:
             self._server.drop(Table.SUBJECTS, [subject_name(key)])
             return
-        records = [self._opened(row) for row in seen.live]
+        records = [self._contents.opened(row) for row in seen.live]
         direction = centroid([record.vector for record in records])
         row = {
             "pk": subject_name(key),
@@ -264,7 +254,7 @@ class MilvusGallery:
 
     def _ranked(self, keys: list[bytes], probe: FloatArray, limit: int) -> tuple[Candidate, ...]:
         """At most `limit` of these subjects, by their templates as they are now."""
-        scored = (self._scored(one, probe) for one in self._standings(keys).values() if one.live)
+        scored = (self._scored(one, probe) for one in self._contents.standings(keys).values() if one.live)
         found = [candidate for candidate, has_direction in scored if has_direction]
         return tuple(sorted(found, key=lambda one: (-one.score, subject_key(one.subject)))[:limit])
 
@@ -272,11 +262,11 @@ class MilvusGallery:
         """The subject in its stored type, with its exact score as in `identify`. Raises UnknownSubject."""
         require_unit(probe, self._options.dimension)
         with timed(self._observer, Stage.SEARCH):
-            return self._scored(self._known(subject), probe)[0]
+            return self._scored(self._contents.known(subject), probe)[0]
 
     def _scored(self, one: Standing, probe: FloatArray) -> tuple[Candidate, bool]:
         """A subject that has templates, and whether they have a direction."""
-        records = [self._opened(row) for row in one.live]
+        records = [self._contents.opened(row) for row in one.live]
         direction = centroid([record.vector for record in records])
         score = _NOBODY if direction is None else float(exact_scores(direction[np.newaxis], probe)[0])
         return Candidate(records[0].subject, score, len(records)), direction is not None
@@ -297,8 +287,8 @@ class MilvusGallery:
 
     def subject(self, subject: SubjectId, *, crops: bool = False) -> SubjectDetail:
         """The subject in its stored type, and its templates, with their `crops` if asked. Raises UnknownSubject."""
-        seen = self._known(subject, crops=crops)
-        records = [self._opened(row) for row in seen.live]
+        seen = self._contents.known(subject, crops=crops)
+        records = [self._contents.opened(row) for row in seen.live]
         kept = [open_crop(row) if crops else None for row in seen.live]
         return SubjectDetail(
             records[0].subject,
@@ -374,36 +364,6 @@ class MilvusGallery:
 
     # Opening
 
-    def _settle_model(self) -> None:
-        """Write or check whose vectors these are. An empty gallery becomes one of this model."""
-        own = {"schema": _SCHEMA, "fingerprint": self._options.fingerprint, "dimension": self._options.dimension}
-        if self._meta() != own and not self._server.find(Table.TEMPLATES, 'kind == "template"', ("pk",), most=1):
-            self._server.put(Table.TEMPLATES, [bare_row("meta", "meta", record=json.dumps(own))])
-            if self._server.dimension() != self._options.dimension:
-                self._server.start_anew()
-        stored = self._meta()
-        if stored["schema"] != _SCHEMA:
-            raise StoreDamaged(f"{self._whose} has schema {stored['schema']}; this program reads schema {_SCHEMA}.")
-        if stored != own:
-            raise self._mismatch(stored["fingerprint"])
-
-    def _meta(self) -> dict[str, Any]:
-        rows = self._server.find(Table.TEMPLATES, 'pk == "meta"', ("record",))
-        return dict(json.loads(rows[0]["record"])) if rows else {}
-
-    @property
-    def _whose(self) -> str:
-        return f"The gallery {self._options.collection} in Milvus ({self._options.uri})"
-
-    def _mismatch(self, stored: str) -> ModelMismatch:
-        return ModelMismatch(
-            f"{self._whose} holds templates of another model or alignment, whose scores mean nothing here. Either put "
-            "the former [embedding] and [alignment] settings back into config.ini, or give [gallery] milvus_collection "
-            "a new name and enrol everyone again.",
-            stored_fingerprint=stored,
-            running_fingerprint=self._options.fingerprint,
-        )
-
     def _finish_changes(self) -> None:
         """Finish what a daemon that was killed began. One that is at work does not mind: it does the same."""
         marks = list(self._server.walk(Table.TEMPLATES, 'kind in ["add", "replace"]', ("pk", "subject")))
@@ -432,34 +392,6 @@ class MilvusGallery:
                 raise
             with self._lock:
                 self._error, self._subjects, self._templates = None, subjects, rows - others
-
-    # Reading
-
-    def _known(self, subject: SubjectId, *, crops: bool = False) -> Standing:
-        found = self._standing(subject_key(subject), crops=crops)
-        if not found.live:
-            raise UnknownSubject("No subject with this id is enrolled.")
-        return found
-
-    def _standing(self, key: bytes, *, crops: bool = False) -> Standing:
-        fields = (*FIELDS, "crop") if crops else FIELDS
-        return standing(self._server.find(Table.TEMPLATES, of_subjects([key]), fields))
-
-    def _standings(self, keys: Iterable[bytes]) -> dict[bytes, Standing]:
-        """Of each of these subjects, also of those that are not there."""
-        wanted = list(keys)
-        rows: dict[str, list[Row]] = {subject_name(key): [] for key in wanted}
-        at_a_time = max(1, _ROWS_READ // self._options.max_templates_per_subject)
-        for start in range(0, len(wanted), at_a_time):
-            for row in self._server.find(Table.TEMPLATES, of_subjects(wanted[start : start + at_a_time]), FIELDS):
-                rows[row["subject"]].append(row)
-        return {key: standing(rows[subject_name(key)]) for key in wanted}
-
-    def _opened(self, row: Row) -> Record:
-        record = open_template(row, self._options.dimension)
-        if record.template.fingerprint != self._options.fingerprint:  # by a daemon of another model, started meanwhile
-            raise self._mismatch(record.template.fingerprint)
-        return record
 
 
 def _entry(row: Row) -> SubjectEntry:
