@@ -305,6 +305,12 @@ class WebConfig:
         "`face_then_password`: both",
         choices=("face", "email_face", "face_then_password"),
     )
+    liveness: str = _option(
+        "both",
+        "what a login by the camera must show of a living person: `off`; `passive`, a network; `active`, steps to do; "
+        "`both`",
+        choices=LIVENESS_MODES,
+    )
     face_only_accepted: bool = _option(
         False, "a face alone may open an account also where `base_url` is not loopback; read the README first"
     )

@@ -15,6 +15,7 @@ final class WebOptions
         public readonly string $baseUrl,
         public readonly string $siteName,
         public readonly string $loginMode,
+        public readonly string $liveness,
         public readonly bool $faceOnlyAccepted,
         public readonly string $registration,
         public readonly bool $uploadAccepted,
