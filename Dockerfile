@@ -12,6 +12,8 @@ COPY face_server/__init__.py face_server/errors.py face_server/models.py face_se
 # Which model is fetched besides the default ones stands there.
 COPY deploy/config.ini config.ini
 RUN touch README.md && ./scripts/setup \
+    # Set-up does without it where npm is not to be had; the image does not.
+    && test -f models/fr-liveness.onnx \
     # A third of it is never used: C++ headers, a parser of C++, symbols for a debugger, pip.
     && rm -r .venv/lib/python3.11/site-packages/tensorflow/include \
     && strip --strip-unneeded .venv/lib/python3.11/site-packages/tensorflow/libtensorflow_cc.so.2 \

@@ -153,8 +153,9 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
-VERIFY_MODELS = "-m face_server.models models/manifest.toml models"
-TRY_OPTIONAL = f"{VERIFY_MODELS} --try mobilefacenet --try fr-liveness"
+MODELS = "-m face_server.models models/manifest.toml models"
+VERIFY_MODELS = f"{MODELS} --try fr-liveness"
+TRY_OPTIONAL = f"{VERIFY_MODELS} --try mobilefacenet"
 VERIFY_PHOTOS = "-m face_server.models tests/photos.toml var/test-photos"
 VERIFY_AXE = "-m face_server.models tests/browser.toml var/browser"
 VERIFY_VENDOR = "-m face_server.models face_web/vendor.toml face_web/public/vendor"
@@ -196,7 +197,7 @@ def test_setup_fetches_the_model_that_config_ini_names(copy: Copy, text: str, as
     if asked and not (ROOT / "models" / "mobilefacenet.tflite").exists():
         pytest.skip("needs models/mobilefacenet.tflite: scripts/setup --dev fetches it by npm")
     (copy.directory / "config.ini").write_text(text)
-    assert copy.setup()[-1] == VERIFY_MODELS + asked
+    assert copy.setup()[-1] == f"{MODELS}{asked} --try fr-liveness"
 
 
 def test_setup_refuses_a_model_that_nobody_knows(copy: Copy) -> None:

@@ -109,7 +109,9 @@ def start_website(
     mariadb: str | None = None,
     root: Path = ROOT,
 ) -> Website:
-    """Serve face_web with these settings of [web]; of one directory several may run, which then share their database.
+    """Serve face_web with these settings of [web], without liveness unless they name it.
+
+    Of one directory several may run, which then share their database.
 
     root: the directory in which face_web lies.
     """
@@ -123,6 +125,7 @@ def start_website(
         f"[access]\nweb_token_file = {tokens / 'token.web'}\noperator_token_file = {tokens / 'token.operator'}\n"
         f"[web]\nport = {port}\ndaemon_timeout_s = 60\n{web}\n"
         + ("" if "base_url" in web else f"base_url = {base_url}\n")
+        + ("" if "liveness" in web else "liveness = off\n")
         + (_mariadb_settings(mariadb, directory) if mariadb else "")
     )
     environment = {**os.environ, "FACE_LOGIN_CONFIG": str(config_path), "PHP_CLI_SERVER_WORKERS": "6"}

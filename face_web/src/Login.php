@@ -12,6 +12,7 @@ namespace FaceWeb;
 
 use FaceWeb\Audit\AuditLog;
 use FaceWeb\FaceServer\FaceServer;
+use FaceWeb\FaceServer\LivenessAnswer;
 use FaceWeb\FaceServer\Refused;
 use FaceWeb\FaceServer\Unreachable;
 use FaceWeb\People\Entries;
@@ -30,7 +31,10 @@ final class Login
     public const EMAIL_FACE = 'email_face';
     public const FACE_THEN_PASSWORD = 'face_then_password';
 
-    /** @param \Closure(int): void $pause waits for so many milliseconds */
+    /**
+     * @param bool $asksForLife whether a face counts only in answer to a challenge
+     * @param \Closure(int): void $pause waits for so many milliseconds
+     */
     public function __construct(
         private readonly People $people,
         private readonly FaceServer $faceServer,
@@ -38,6 +42,7 @@ final class Login
         private readonly Passwords $passwords,
         private readonly AuditLog $audit,
         private readonly string $mode,
+        private readonly bool $asksForLife,
         private readonly \Closure $pause,
     ) {
     }
@@ -48,9 +53,18 @@ final class Login
      * @param list<string> $frames of one burst
      * @param \Closure(): bool $areNew whether they were never sent before; asked once, and only of an attempt that may
      *        be made, so that a locked source fills no memory. A replay is a failure, and the daemon is not asked
+     * @param LivenessAnswer|null $answer what the frames answer; null only where nothing was asked
      */
-    public function byFace(string $source, string $email, array $frames, \Closure $areNew): Outcome
-    {
+    public function byFace(
+        string $source,
+        string $email,
+        array $frames,
+        \Closure $areNew,
+        ?LivenessAnswer $answer,
+    ): Outcome {
+        if ($this->asksForLife && $answer === null) {
+            throw new \LogicException('a login by face that shows nobody living');
+        }
         $claimed = $this->mode === self::FACE ? null : $this->people->byEmail($email);
         $attempt = Attempt::face($source, $claimed?->id);
         $verdict = $this->begin($attempt);
@@ -63,8 +77,13 @@ final class Login
             return Outcome::refused();
         }
         try {
-            $seen = $this->mode === self::FACE ? $this->identified($frames) : $this->verified($claimed, $frames);
+            $seen = $this->mode === self::FACE
+                ? $this->identified($frames, $answer)
+                : $this->verified($claimed, $frames, $answer);
         } catch (Refused | Unreachable $error) {
+            if ($error instanceof Refused && $error->errorCode === 'not_live') {
+                return $this->notLive($attempt, $error, $source, $claimed);
+            }
             $this->throttle->refunded($attempt);
             return self::unusable($error, count($frames));
         }
@@ -122,9 +141,9 @@ final class Login
     }
 
     /** @param list<string> $frames */
-    private function identified(array $frames): ?Person
+    private function identified(array $frames, ?LivenessAnswer $answer): ?Person
     {
-        $subject = $this->faceServer->identify($frames);
+        $subject = $this->faceServer->identify($frames, $answer);
         return $subject === null ? null : $this->people->bySubject($subject);
     }
 
@@ -133,11 +152,11 @@ final class Login
      *
      * @param list<string> $frames
      */
-    private function verified(?Person $claimed, array $frames): ?Person
+    private function verified(?Person $claimed, array $frames, ?LivenessAnswer $answer): ?Person
     {
         try {
             $subject = $claimed?->face?->subject ?? bin2hex(random_bytes(16));
-            return $this->faceServer->verify($subject, $frames) ? $claimed : null;
+            return $this->faceServer->verify($subject, $frames, $answer) ? $claimed : null;
         } catch (Refused $refused) {
             return $refused->errorCode === 'unknown_subject' ? null : throw $refused;
         }
@@ -169,6 +188,18 @@ final class Login
         return Outcome::done($seen);
     }
 
+    /**
+     * A failure whoever it shows, and told at once also before a password: it says nothing about who that is, since the
+     * daemon judges before it looks anybody up.
+     */
+    private function notLive(Attempt $attempt, Refused $refused, string $source, ?Person $claimed): Outcome
+    {
+        $this->throttle->failed($attempt);
+        $this->audit->append('login_refused', $claimed?->id, $source, ['by' => 'face', 'why' => 'not_live']);
+        [$check, $step] = [$refused->detail['check'] ?? '', $refused->detail['step'] ?? null];
+        return Outcome::notLive(is_string($check) ? $check : '', is_int($step) ? $step : null);
+    }
+
     /** As the row is now: the face may have been removed, and the account disabled, while the daemon was at work. */
     private function still(?Person $seen): ?Person
     {
@@ -180,6 +211,9 @@ final class Login
     {
         if ($error instanceof Refused && ($error->isForPerson() || $error->errorCode === 'image_too_large')) {
             return Outcome::quality($error->errorCode, $error->imageCodes($frames));
+        }
+        if ($error instanceof Refused && $error->errorCode === 'challenge_unknown') {
+            return Outcome::late();
         }
         error_log('face login: ' . $error->getMessage());
         return Outcome::unavailable();

@@ -15,6 +15,7 @@ final class Outcome
     /**
      * @param list<?string> $frames per picture the code of what is wrong with it, or null
      * @param array<string, string> $fields per form field the reason
+     * @param int|null $step of a challenge, in which it shows
      */
     private function __construct(
         public readonly OutcomeKind $kind,
@@ -23,6 +24,7 @@ final class Outcome
         public readonly array $frames = [],
         public readonly array $fields = [],
         public readonly int $retryAfterS = 0,
+        public readonly ?int $step = null,
     ) {
     }
 
@@ -45,6 +47,17 @@ final class Outcome
         return new self(OutcomeKind::Quality, code: $code, frames: $frames);
     }
 
+    /** @param string $check of the daemon's, that failed */
+    public static function notLive(string $check, ?int $step): self
+    {
+        return new self(OutcomeKind::NotLive, code: $check, step: $step);
+    }
+
+    public static function late(): self
+    {
+        return new self(OutcomeKind::Late);
+    }
+
     public static function wait(int $seconds): self
     {
         return new self(OutcomeKind::Wait, retryAfterS: $seconds);
@@ -59,6 +72,12 @@ final class Outcome
     public static function unavailable(): self
     {
         return new self(OutcomeKind::Unavailable);
+    }
+
+    /** Was it found out whether somebody may come in? Else it is as if nothing had been tried. */
+    public function isDecided(): bool
+    {
+        return in_array($this->kind, [OutcomeKind::Done, OutcomeKind::Refused, OutcomeKind::NotLive], true);
     }
 
     public function isDone(): bool

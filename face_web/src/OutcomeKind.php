@@ -13,6 +13,10 @@ enum OutcomeKind: string
     case Refused = 'refused';
     /** The pictures do not do; nothing is said about whom they show. */
     case Quality = 'quality';
+    /** They do not show a living person who does what was asked; nothing is said about whom they show. */
+    case NotLive = 'not_live';
+    /** What was asked may be answered no more. */
+    case Late = 'nonce';
     case Wait = 'wait';
     /** Something in the form must be mended. */
     case Form = 'form';

@@ -165,7 +165,20 @@ final class Services
             $this->passwords(),
             $this->audit(),
             $this->config->web->loginMode,
+            $this->liveness()->isOn(),
             $this->pause,
+        ));
+    }
+
+    public function liveness(): Liveness
+    {
+        $web = $this->config->web;
+        return $this->once(Liveness::class, fn () => new Liveness(
+            $this->faceServer(),
+            $this->session(),
+            $this->clock,
+            $web->liveness,
+            $web->loginMode,
         ));
     }
 

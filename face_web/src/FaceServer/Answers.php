@@ -41,14 +41,35 @@ final class Answers
         return new Enrolment($reply->int('templates'), $enrolled);
     }
 
-    public static function identified(Reply $reply): ?string
+    /** @param bool $active whether steps were asked for: a challenge without any would then be less than that */
+    public static function challenge(Reply $reply, bool $active): LivenessChallenge
     {
+        $steps = array_map(self::step(...), $reply->objects('steps'));
+        $each = $reply->int('frames_per_step');
+        $images = LivenessChallenge::imagesOf(count($steps), $each);
+        if ($each < 1 || $images > LivenessChallenge::MOST_IMAGES || $reply->int('max_frames') !== $images) {
+            throw Garbled::because("it asks for {$each} images of each of " . count($steps) . ' steps');
+        }
+        $id = $reply->string('challenge');
+        if (preg_match('/\A[0-9a-f]{32}\z/', $id) !== 1 || $reply->float('expires_s') <= 0) {
+            throw Garbled::because('it gave a challenge that nobody can answer');
+        }
+        return $active && $steps === []
+            ? throw Garbled::because('it was to ask for steps and asks for none')
+            : new LivenessChallenge($id, $steps, $each, $reply->float('expires_s'));
+    }
+
+    /** @param bool $live whether a challenge was answered: then the reply must say so */
+    public static function identified(Reply $reply, bool $live = false): ?string
+    {
+        self::requireLive($reply, $live);
         return $reply->bool('match') ? $reply->string('id') : null;
     }
 
-    public static function verified(Reply $reply, string $subject): bool
+    public static function verified(Reply $reply, string $subject, bool $live = false): bool
     {
         self::requireSubject($reply, $subject);
+        self::requireLive($reply, $live);
         return $reply->bool('match');
     }
 
@@ -68,6 +89,28 @@ final class Answers
         }
         $refusal = Codec::refusal($image->object('error'));
         return EnrolledImage::refused($refusal->errorCode, $refusal->getMessage());
+    }
+
+    private static function step(Reply $step): LivenessStep
+    {
+        $kind = $step->string('step');
+        if (!in_array($kind, LivenessStep::KINDS, true)) {
+            throw Garbled::because('it asks for a step that no page knows');
+        }
+        if ($kind !== LivenessStep::FLASH) {
+            return new LivenessStep($kind);
+        }
+        $colour = $step->string('colour');
+        return preg_match('/\A#[0-9a-f]{6}\z/', $colour) === 1
+            ? new LivenessStep($kind, $colour)
+            : throw Garbled::because('it asks for a colour that is none');
+    }
+
+    private static function requireLive(Reply $reply, bool $live): void
+    {
+        if ($live && !$reply->has('live', true)) {
+            throw Garbled::because('it was given the answer to a challenge and does not say that somebody lives');
+        }
     }
 
     private static function requireSubject(Reply $reply, string $subject): void

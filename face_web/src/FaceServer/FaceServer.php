@@ -27,19 +27,32 @@ interface FaceServer
     public function enrol(string $subject, array $images, bool $replace = false): Enrolment;
 
     /**
+     * What a living person is to do now, for one `identify` or `verify`.
+     *
+     * @param string $purpose identify or verify: the command that will answer
+     * @param string $mode passive, active or both; the daemon may ask for more, and what it answers is never less
+     * @param string $binding what the challenge is tied to: the answer must bear the same
+     * @param bool $flash whether a step may flash the screen
+     */
+    public function challenge(string $purpose, string $mode, string $binding, bool $flash = false): LivenessChallenge;
+
+    /**
      * Who is this (1:N)?
      *
      * @param list<string> $images raw bytes, all of one person
+     * @param LivenessAnswer|null $answer to a challenge, which is used up by it: a match is then of a living person,
+     *        and the request is never made twice
      * @return string|null the subject, or null for no match
      */
-    public function identify(array $images): ?string;
+    public function identify(array $images, ?LivenessAnswer $answer = null): ?string;
 
     /**
      * Is this the subject (1:1)? An unknown subject is Refused with the code `unknown_subject`.
      *
      * @param list<string> $images raw bytes, all of one person
+     * @param LivenessAnswer|null $answer as of identify()
      */
-    public function verify(string $subject, array $images): bool;
+    public function verify(string $subject, array $images, ?LivenessAnswer $answer = null): bool;
 
     /** Forgets a subject; false when it was not there. */
     public function remove(string $subject): bool;

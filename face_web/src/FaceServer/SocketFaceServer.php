@@ -87,15 +87,23 @@ final class SocketFaceServer implements FaceServer
         return $this->ask($read, $request, $images);
     }
 
-    public function identify(array $images): ?string
+    public function challenge(string $purpose, string $mode, string $binding, bool $flash = false): LivenessChallenge
     {
-        return $this->ask(Answers::identified(...), ['cmd' => 'identify'], $images);
+        $read = static fn (Reply $reply): LivenessChallenge => Answers::challenge($reply, $mode !== 'passive');
+        $request = ['cmd' => 'challenge', 'purpose' => $purpose, 'mode' => $mode, 'binding' => $binding];
+        return $this->ask($read, $request + ['flash' => $flash]);
     }
 
-    public function verify(string $subject, array $images): bool
+    public function identify(array $images, ?LivenessAnswer $answer = null): ?string
     {
-        $read = static fn (Reply $reply): bool => Answers::verified($reply, $subject);
-        return $this->ask($read, ['cmd' => 'verify', 'id' => $subject], $images);
+        $read = static fn (Reply $reply): ?string => Answers::identified($reply, $answer !== null);
+        return $this->ask($read, ['cmd' => 'identify'] + ($answer?->fields() ?? []), $images);
+    }
+
+    public function verify(string $subject, array $images, ?LivenessAnswer $answer = null): bool
+    {
+        $read = static fn (Reply $reply): bool => Answers::verified($reply, $subject, $answer !== null);
+        return $this->ask($read, ['cmd' => 'verify', 'id' => $subject] + ($answer?->fields() ?? []), $images);
     }
 
     public function remove(string $subject): bool
@@ -124,6 +132,9 @@ final class SocketFaceServer implements FaceServer
     }
 
     /**
+     * Asks again only after `busy`, which the daemon says before it looks at a request: a challenge that the request
+     * answers is still open then. After a lost connection nothing is asked again.
+     *
      * @template T
      * @param \Closure(Reply): T $read
      * @param array<string, mixed> $request

@@ -1,8 +1,9 @@
 <?php
 
 /**
- * The common half of every request with pictures: sizes, the nonce, frames that were sent before; and the JSON that the
- * camera's script understands. An answer that is not a yes brings a new nonce along, so that the person may try again.
+ * The common half of every request with pictures: sizes, the nonce, what they answer, frames that were sent before; and
+ * the JSON that the camera's script understands. An answer that is not a yes brings a new nonce along, so that the person
+ * may try again; a challenge, whose time is short, is asked for when the person begins.
  */
 
 declare(strict_types=1);
@@ -10,7 +11,9 @@ declare(strict_types=1);
 namespace FaceWeb\Page;
 
 use FaceWeb\Http\Frames;
+use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
+use FaceWeb\OpenChallenge;
 use FaceWeb\Outcome;
 use FaceWeb\OutcomeKind;
 use FaceWeb\Services;
@@ -30,10 +33,23 @@ final class Burst
     ) {
     }
 
-    /** Of the camera alone: exactly one burst. */
-    public function frames(): Frames
+    /** The challenge that a login answers, once; null where it is not this session's, or not this nonce's. */
+    public function challenge(): ?OpenChallenge
     {
-        $burst = $this->services->config->web->burstFrames;
+        $request = $this->visit->request;
+        if ($request->field('challenge') === '' || $request->field('frame_steps') === '') {
+            throw HttpError::badRequest('the pictures answer no challenge');
+        }
+        return $this->services->liveness()->taken($request->field('challenge'), $request->field('nonce'));
+    }
+
+    /** Of the camera alone: exactly one burst, or exactly what the challenge asks for. */
+    public function frames(?OpenChallenge $challenge = null): Frames
+    {
+        if ($challenge !== null && !$challenge->fits($this->visit->request->field('frame_steps'))) {
+            throw HttpError::badRequest('the pictures are of other steps than were asked for');
+        }
+        $burst = $challenge?->frames() ?? $this->services->config->web->burstFrames;
         return Frames::of($this->visit->request->uploadsOf('frames'), $burst, $burst, Frames::MAX_CAMERA_BYTES);
     }
 
@@ -72,12 +88,14 @@ final class Burst
         return $this->answer(Outcome::quality('image_unreadable', $frames->faults()), '');
     }
 
-    public function answer(Outcome $outcome, string $location): Response
+    public function answer(Outcome $outcome, string $location, ?OpenChallenge $challenge = null): Response
     {
         return match ($outcome->kind) {
             OutcomeKind::Done => Response::json(['ok' => true, 'location' => $location]),
             OutcomeKind::Refused => $this->no('refused', "capture.refused.$this->purpose"),
             OutcomeKind::Quality => $this->quality($outcome),
+            OutcomeKind::NotLive => $this->notLive($outcome, $challenge),
+            OutcomeKind::Late => $this->nonceGone(),
             OutcomeKind::Wait => $this->no(
                 'wait',
                 'capture.wait',
@@ -100,6 +118,15 @@ final class Burst
         }
         $answer = ['fields' => $texts, 'message' => implode(' ', $texts)];
         return $this->no('form', 'capture.form', $answer);
+    }
+
+    /** What helps an honest person, and nothing that was measured. */
+    private function notLive(Outcome $outcome, ?OpenChallenge $challenge): Response
+    {
+        $check = "capture.not_live.$outcome->code";
+        $names = ["$check." . $challenge?->kind($outcome->step), $check, 'capture.not_live.other'];
+        $known = array_filter($names, $this->visit->language->has(...));
+        return $this->no('not_live', (string) reset($known), $outcome->step === null ? [] : ['step' => $outcome->step]);
     }
 
     private function quality(Outcome $outcome): Response

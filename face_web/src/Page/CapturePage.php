@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What the camera's script asks before there is a burst: a nonce, and where a face is when the browser cannot find it
- * itself. Neither says anything about who that is.
+ * What the camera's script asks before there is a burst: a nonce, with what a living person is to do for a login, and
+ * where a face is when the browser cannot find it itself. Neither says anything about who that is.
  */
 
 declare(strict_types=1);
@@ -10,7 +10,10 @@ declare(strict_types=1);
 namespace FaceWeb\Page;
 
 use FaceWeb\FaceServer\Face;
+use FaceWeb\FaceServer\LivenessChallenge;
+use FaceWeb\FaceServer\LivenessStep;
 use FaceWeb\FaceServer\Refused;
+use FaceWeb\FaceServer\Unreachable;
 use FaceWeb\Http\Frames;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
@@ -33,11 +36,19 @@ final class CapturePage
         if (!is_string($purpose) || !in_array($purpose, Burst::PURPOSES, true)) {
             throw HttpError::badRequest('no such purpose');
         }
+        $challenged = $purpose === Burst::LOGIN && $this->services->liveness()->isOn();
+        $wait = $challenged ? $this->services->throttle()->awaitChallenge($visit->source) : 0;
+        if ($wait > 0) {
+            $message = $visit->text('capture.wait', ['seconds' => $wait]);
+            return Response::json(['ok' => false, 'code' => 'wait', 'message' => $message, 'retry_after_s' => $wait]);
+        }
+        $nonce = $this->services->nonces()->issue($visit->session->key(), $purpose);
+        $flash = ($visit->request->data()['flash'] ?? false) === true;
         return Response::json([
-            'nonce' => $this->services->nonces()->issue($visit->session->key(), $purpose),
+            'nonce' => $nonce,
             'expires_s' => Nonces::LIFE_S,
             'frames' => $this->services->config->web->burstFrames,
-        ]);
+        ] + ($challenged ? ['challenge' => $this->challenge($visit, $nonce, $flash)] : []));
     }
 
     public function detect(Visit $visit): Response
@@ -60,6 +71,34 @@ final class CapturePage
                 $found->faces,
             ),
         ]);
+    }
+
+    /** @return array<string, mixed> */
+    private function challenge(Visit $visit, string $nonce, bool $flash): array
+    {
+        try {
+            return self::told($this->services->liveness()->challenge($nonce, $flash));
+        } catch (Refused | Unreachable $error) {
+            $this->services->throttle()->challengeDone($visit->source, $this->services->clock->now());
+            throw $error;
+        }
+    }
+
+    /** @return array<string, mixed> */
+    private static function told(LivenessChallenge $challenge): array
+    {
+        return [
+            'id' => $challenge->id,
+            'steps' => array_map(
+                static fn (LivenessStep $step): array => array_filter([
+                    'step' => $step->kind,
+                    'colour' => $step->colour,
+                ]),
+                $challenge->steps,
+            ),
+            'frames_per_step' => $challenge->framesPerStep,
+            'expires_s' => $challenge->expiresS,
+        ];
     }
 
     /** The body itself, or the file of a form. */

@@ -62,7 +62,12 @@ final class LoginPage
     public function face(Visit $visit): Response
     {
         $burst = new Burst($this->services, $visit, Burst::LOGIN);
-        $frames = $burst->frames();
+        $isAsked = $this->services->liveness()->isOn();
+        $challenge = $isAsked ? $burst->challenge() : null;
+        if ($isAsked && $challenge === null) {
+            return $burst->nonceGone();
+        }
+        $frames = $burst->frames($challenge);
         if (!$burst->hasNonce()) {
             return $burst->nonceGone();
         }
@@ -74,10 +79,15 @@ final class LoginPage
             return $burst->answer(Outcome::form(['email' => 'empty']), '');
         }
         $areNew = fn (): bool => $burst->isNew($frames);
-        $outcome = $this->services->login()->byFace($visit->source, $email, $frames->bytes, $areNew);
-        return $this->mode() === Login::FACE_THEN_PASSWORD
+        $login = $this->services->login();
+        $outcome = $login->byFace($visit->source, $email, $frames->bytes, $areNew, $challenge?->answer);
+        if ($challenge !== null && $outcome->isDecided()) {
+            $this->services->throttle()->challengeDone($visit->source, $challenge->at);
+        }
+        $isHidden = in_array($outcome->kind, [OutcomeKind::Done, OutcomeKind::Refused], true);
+        return $this->mode() === Login::FACE_THEN_PASSWORD && $isHidden
             ? $this->factor($visit, $burst, $outcome, $email)
-            : $burst->answer($outcome, $outcome->isDone() ? $this->letIn($visit, $outcome, ['face']) : '');
+            : $burst->answer($outcome, $outcome->isDone() ? $this->letIn($visit, $outcome, ['face']) : '', $challenge);
     }
 
     public function password(Visit $visit): Response
@@ -161,13 +171,10 @@ final class LoginPage
 
     /**
      * Whether the face was the claimed one shows only after the password, in the answer to both: else this would tell
-     * faces that are good enough from those that are not. Pictures of bad quality and waits are told at once.
+     * faces that are good enough from those that are not. All else, such as pictures of bad quality, is told at once.
      */
     private function factor(Visit $visit, Burst $burst, Outcome $outcome, string $email): Response
     {
-        if (!in_array($outcome->kind, [OutcomeKind::Done, OutcomeKind::Refused], true)) {
-            return $burst->answer($outcome, '');
-        }
         $visit->session->set('factor', [
             'user_id' => $outcome->person?->id,
             'email' => substr($email, 0, 320),

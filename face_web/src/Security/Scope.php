@@ -18,6 +18,7 @@ enum Scope: string
     case Registration = 'registration';
     case Quality = 'quality';
     case Everywhere = 'everywhere';
+    case Challenge = 'challenge';
     case DetectSession = 'detect_session';
     case DetectSource = 'detect_source';
     case DetectAll = 'detect_all';
@@ -51,7 +52,7 @@ enum Scope: string
             self::ExchangePair => 3600,
             self::PasswordAccount => 3600,
             self::Registration => 3600,
-            self::Quality => 600,
+            self::Quality, self::Challenge => 600,
             self::Everywhere => 60,
             self::DetectSession, self::DetectSource, self::DetectAll => 1,
             self::Forgiven => 43200,
@@ -64,6 +65,7 @@ enum Scope: string
         return match ($this) {
             self::Registration => 10,  // a family at one address in an hour, not a list of stolen photos
             self::Quality => 60,       // one every ten seconds: a person who is being advised, not a search
+            self::Challenge => 30,     // left unanswered: people who are slow, not who waits for what a film shows
             self::DetectSession => 3,  // the page asks at most three times a second
             self::DetectSource => 6,   // two cameras at one address: nobody takes the whole budget
             self::DetectAll => 12,     // what leaves the daemon of two cores time for logins

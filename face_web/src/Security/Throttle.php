@@ -167,6 +167,28 @@ final class Throttle
         });
     }
 
+    /** Seconds until this source may have a challenge; 0: now, and it is charged until challengeDone(). */
+    public function awaitChallenge(string $source): int
+    {
+        return $this->locked(function () use ($source): int {
+            $now = $this->clock->now();
+            $this->counters->purge($now);
+            $place = [[Scope::Challenge, $source]];
+            $wait = $this->counters->lockedS($place, $now);
+            if ($wait === 0) {
+                $this->counters->charge($place, $now);
+            }
+            return $wait;
+        });
+    }
+
+    /** A challenge of that time was judged, which is counted elsewhere, or not had after all. */
+    public function challengeDone(string $source, int $at): void
+    {
+        $charges = new Charges([[Scope::Challenge, $source]], $at, true);
+        $this->locked(fn () => $this->counters->uncharge($charges, $this->clock->now()));
+    }
+
     /** @return array{Verdict, ?Charges} */
     private function admit(Attempt $attempt, int $now): array
     {

@@ -2,8 +2,8 @@
 
 /**
  * A face server without networks, for tests of pages: a picture says in words whom it shows. It keeps the daemon's
- * rules (a person under one subject only, the same person in all captures) and can be told to fail before or after a
- * step, as a daemon that is killed does.
+ * rules (a person under one subject only, the same person in all captures, a challenge answered once by its own command
+ * and binding) and can be told to fail before or after a step, as a daemon that is killed does.
  */
 
 declare(strict_types=1);
@@ -15,6 +15,9 @@ use FaceWeb\FaceServer\EnrolledImage;
 use FaceWeb\FaceServer\Enrolment;
 use FaceWeb\FaceServer\Face;
 use FaceWeb\FaceServer\FaceServer;
+use FaceWeb\FaceServer\LivenessAnswer;
+use FaceWeb\FaceServer\LivenessChallenge;
+use FaceWeb\FaceServer\LivenessStep;
 use FaceWeb\FaceServer\Refused;
 use FaceWeb\FaceServer\Unreachable;
 
@@ -30,6 +33,12 @@ final class ScriptedFaceServer implements FaceServer
     public array $failAfter = [];
     /** @var array<string, \Closure(): mixed> command -> what somebody else does, once, while it is on its way */
     public array $during = [];
+    /** @var array<string, array{string, string}> open challenges: id -> purpose and binding */
+    public array $challenges = [];
+    /** @var list<array{string, string, bool}> purpose, mode and flash of those that were asked for */
+    public array $challenged = [];
+    /** @var array<string, mixed>|null the detail of `not_live`, with which every answer to a challenge is refused */
+    public ?array $notLive = null;
     private int $templates = 100;
 
     /** SOI and the frame header of 640 x 480 in colour: by these a JPEG is known, and its size. */
@@ -82,17 +91,31 @@ final class ScriptedFaceServer implements FaceServer
         });
     }
 
-    public function identify(array $images): ?string
+    public function challenge(string $purpose, string $mode, string $binding, bool $flash = false): LivenessChallenge
     {
-        return $this->step('identify', function () use ($images): ?string {
+        return $this->step('challenge', function () use ($purpose, $mode, $binding, $flash): LivenessChallenge {
+            $this->challenged[] = [$purpose, $mode, $flash];
+            $id = bin2hex(random_bytes(16));
+            $this->challenges[$id] = [$purpose, $binding];
+            $steps = [new LivenessStep('turn_left'), $flash ? new LivenessStep('flash', '#ff2020')
+                : new LivenessStep('look_up')];
+            return new LivenessChallenge($id, $mode === 'passive' ? [] : $steps, 3, 30.0);
+        });
+    }
+
+    public function identify(array $images, ?LivenessAnswer $answer = null): ?string
+    {
+        return $this->step('identify', function () use ($images, $answer): ?string {
+            $this->take('identify', $answer);
             $subject = array_search($this->probe($images), $this->enrolled, true);
             return $subject === false ? null : (string) $subject;
         });
     }
 
-    public function verify(string $subject, array $images): bool
+    public function verify(string $subject, array $images, ?LivenessAnswer $answer = null): bool
     {
-        return $this->step('verify', function () use ($subject, $images): bool {
+        return $this->step('verify', function () use ($subject, $images, $answer): bool {
+            $this->take('verify', $answer);
             $person = $this->probe($images);
             $known = $this->enrolled[$subject] ?? throw Refused::because('unknown_subject');
             return $known === $person;
@@ -127,6 +150,21 @@ final class ScriptedFaceServer implements FaceServer
             throw $this->failAfter[$command];
         }
         return $answer;
+    }
+
+    private function take(string $purpose, ?LivenessAnswer $answer): void
+    {
+        if ($answer === null) {
+            return;
+        }
+        $asked = $this->challenges[$answer->challenge] ?? null;
+        unset($this->challenges[$answer->challenge]);
+        if ($asked !== [$purpose, $answer->binding]) {
+            throw Refused::because('challenge_unknown');
+        }
+        if ($this->notLive !== null) {
+            throw Refused::because('not_live', '', $this->notLive);
+        }
     }
 
     /** @param list<string> $images */

@@ -62,9 +62,10 @@ abstract class SiteCase extends TestCase
         @rmdir($this->directory);
     }
 
-    /** The site anew with these lines in [web]; database, daemon and sessions stay. */
+    /** The site anew with these lines in [web], without liveness unless they say so; database, daemon and sessions stay. */
     protected function configure(string $web): void
     {
+        $web .= str_contains($web, 'liveness') ? '' : "\nliveness = off";
         file_put_contents("$this->directory/config.ini", "[web]\n$web\naudit_key_file = audit.key\n"
             . "audit_head_file = audit.head\n");
         $this->services = $this->fresh();
