@@ -2,8 +2,8 @@
 
 /**
  * The common half of every request with pictures: sizes, the nonce, what they answer, frames that were sent before; and
- * the JSON that the camera's script understands. An answer that is not a yes brings a new nonce along, so that the person
- * may try again; a challenge, whose time is short, is asked for when the person begins.
+ * the JSON that the camera's script understands. An answer that is not a yes brings a new nonce along, so that the
+ * person may try again; a challenge, whose time is short, is asked for when the person begins.
  */
 
 declare(strict_types=1);

@@ -8,6 +8,7 @@ namespace FaceWeb\Tests\FaceServer;
 
 use FaceWeb\FaceServer\Answers;
 use FaceWeb\FaceServer\Garbled;
+use FaceWeb\FaceServer\LivenessStep;
 use FaceWeb\FaceServer\Reply;
 use PHPUnit\Framework\TestCase;
 
@@ -93,6 +94,74 @@ final class AnswersTest extends TestCase
         self::assertTrue(Answers::verified($reply, 'anna'));
         $this->assertGarbled(static fn () => Answers::verified($reply, 'berta'));
         self::assertFalse(Answers::verified(new Reply(['match' => false, 'id' => 'anna']), 'anna'));
+    }
+
+    public function testAChallengeTellsItsStepsInTheirOrder(): void
+    {
+        $challenge = Answers::challenge(self::golden('challenge with a turn and a flash'), true);
+        self::assertSame('0123456789abcdef0123456789abcdef', $challenge->id);
+        $told = array_map(static fn (LivenessStep $step): array => [$step->kind, $step->colour], $challenge->steps);
+        self::assertSame([['turn_left', null], ['flash', '#ff2020']], $told);
+        self::assertSame([3, 30.0], [$challenge->framesPerStep, $challenge->expiresS]);
+        self::assertSame([], Answers::challenge(self::golden('challenge for the network alone'), false)->steps);
+    }
+
+    public function testAChallengeThatAsksForLessThanWasWantedIsNone(): void
+    {
+        $this->assertGarbled(static fn () => Answers::challenge(self::golden('challenge for the network alone'), true));
+    }
+
+    /**
+     * @dataProvider wrongChallenges
+     * @param array<string, mixed> $wrong
+     */
+    public function testAChallengeThatNobodyCouldAnswerIsNone(array $wrong): void
+    {
+        $right = self::golden('challenge with a turn and a flash')->fields();
+        self::assertCount(2, Answers::challenge(new Reply($right), true)->steps);
+        $this->assertGarbled(static fn () => Answers::challenge(new Reply($wrong + $right), true));
+    }
+
+    /** @return list<array{array<string, mixed>}> */
+    public function wrongChallenges(): array
+    {
+        $turn = ['step' => 'turn_left'];
+        return array_map(static fn (array $wrong): array => [$wrong], [
+            ['challenge' => null],
+            ['challenge' => ''],
+            ['challenge' => str_repeat('0', 31)],
+            ['challenge' => str_repeat('G', 32)],
+            ['challenge' => 7],
+            ['steps' => null],
+            ['steps' => 'turn_left'],
+            ['steps' => ['turn_left', 'turn_right']],
+            ['steps' => [$turn, ['step' => 'stand_on_your_head']]],
+            ['steps' => [$turn, ['step' => 'flash']]],
+            ['steps' => [$turn, ['step' => 'flash', 'colour' => 'red;background:url(//x)']]],
+            ['frames_per_step' => 0, 'max_frames' => 0],
+            ['frames_per_step' => -3, 'max_frames' => -9],
+            ['frames_per_step' => '3'],
+            ['frames_per_step' => 9, 'max_frames' => 27],
+            ['max_frames' => 10],
+            ['expires_s' => 0],
+            ['expires_s' => 'soon'],
+        ]);
+    }
+
+    public function testWhereAChallengeWasAnsweredAReplyThatDoesNotSaySoIsNoMatch(): void
+    {
+        self::assertSame('Zoë', Answers::identified(new Reply(['match' => true, 'id' => 'Zoë', 'live' => true]), true));
+        self::assertTrue(Answers::verified(new Reply(['match' => true, 'id' => 'anna', 'live' => true]), 'anna', true));
+        self::assertNull(Answers::identified(new Reply(['match' => false, 'live' => true]), true));
+        $silent = new Reply(['match' => true, 'id' => 'anna']);
+        $replies = array_map(
+            static fn (mixed $live): Reply => new Reply(['match' => true, 'id' => 'anna', 'live' => $live]),
+            [null, false, 0, 1, 1.0, 'true', [], [true]],
+        );
+        foreach ([$silent, ...$replies] as $reply) {
+            $this->assertGarbled(static fn () => Answers::identified($reply, true));
+            $this->assertGarbled(static fn () => Answers::verified($reply, 'anna', true));
+        }
     }
 
     public function testRemoveIsTrueOnlyOfTheSubjectThatWasAsked(): void

@@ -9,6 +9,7 @@ declare(strict_types=1);
 
 namespace FaceWeb\Tests\FaceServer;
 
+use FaceWeb\FaceServer\LivenessAnswer;
 use FaceWeb\FaceServer\Refused;
 use FaceWeb\FaceServer\SocketFaceServer;
 use FaceWeb\FaceServer\TokenFile;
@@ -208,6 +209,50 @@ final class SocketFaceServerTest extends TestCase
         $peer = $this->peer([['read'], ['reply', $busy]], [['read'], ['reply', self::MATCH], ['drain']]);
         self::assertSame('anna', $peer->client()->identify(['image']));
         self::assertSame([1, 2], array_column($peer->requests(), 'seq'));
+    }
+
+    public function testAChallengeIsAskedForAndAnsweredByItsKeys(): void
+    {
+        $id = str_repeat('ab', 16);
+        $given = ['challenge' => $id, 'steps' => [['step' => 'turn_left']], 'frames_per_step' => 1, 'max_frames' => 2,
+            'expires_s' => 30];
+        $live = ['match' => true, 'id' => 'anna', 'live' => true];
+        $steps = static fn (array $answer): array => [['read'], ['reply', ['ok' => true] + $answer], ['drain']];
+        $peer = $this->peer($steps($given), $steps($live), $steps($live));
+        $client = $peer->client();
+        self::assertSame($id, $client->challenge('verify', 'both', 'the nonce')->id);
+        $answer = new LivenessAnswer($id, 'the nonce', [0, 1]);
+        self::assertSame('anna', $client->identify(['one', 'two'], $answer));
+        self::assertTrue($client->verify('anna', ['one', 'two'], $answer));
+        $answered = ['challenge' => $id, 'binding' => 'the nonce', 'frame_steps' => [0, 1], 'image_bytes' => [3, 3]];
+        $plain = array_map(
+            static fn (array $request): array => array_diff_key($request, ['seq' => 1, 'token' => 1]),
+            $peer->requests(),
+        );
+        self::assertEquals([
+            ['cmd' => 'challenge', 'purpose' => 'verify', 'mode' => 'both', 'binding' => 'the nonce', 'flash' => false],
+            ['cmd' => 'identify'] + $answered,
+            ['cmd' => 'verify', 'id' => 'anna'] + $answered,
+        ], $plain);
+    }
+
+    public function testAMatchThatTellsNothingOfLifeIsNoneWhereAChallengeWasAnswered(): void
+    {
+        $answer = new LivenessAnswer(str_repeat('ab', 16), 'the nonce', [0]);
+        foreach ([[], ['live' => false], ['live' => 1]] as $live) {
+            $client = $this->answering(self::MATCH + $live);
+            $this->assertUnreachable('/does not speak/', static fn () => $client->identify(['image'], $answer));
+        }
+    }
+
+    public function testAnAnswerToAChallengeIsSentOnceWhenTheConnectionIsLost(): void
+    {
+        $answer = new LivenessAnswer(str_repeat('ab', 16), 'the nonce', [0]);
+        $live = [['read'], ['reply', self::MATCH + ['live' => true]], ['drain']];
+        $client = $this->peer([['read']], $live)->client();
+        $this->assertUnreachable('/closed the connection/', static fn () => $client->identify(['image'], $answer));
+        // The second connection is still to be had: nobody has asked again.
+        self::assertSame('anna', $client->identify(['image'], $answer));
     }
 
     public function testTheCallsOfARequestCarryItsId(): void

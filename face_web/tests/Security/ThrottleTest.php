@@ -43,6 +43,22 @@ final class ThrottleTest extends TestCase
         self::assertSame(10, $this->miss(Attempt::face('s'))->retryAfterS);
     }
 
+    public function testASourceLeavesThirtyChallengesUnansweredInTenMinutesAndOfOthersAsManyAsItAnswers(): void
+    {
+        $this->start();
+        for ($asked = 0; $asked < 100; $asked++) {
+            self::assertSame(0, $this->throttle->awaitChallenge('s'));
+            $this->throttle->challengeDone('s', $this->clock->now());
+        }
+        for ($asked = 0; $asked < 30; $asked++) {
+            self::assertSame(0, $this->throttle->awaitChallenge('s'));
+        }
+        self::assertSame(600, $this->throttle->awaitChallenge('s'));
+        self::assertSame(0, $this->throttle->awaitChallenge('another'));
+        $this->clock->advance(600);
+        self::assertSame(0, $this->throttle->awaitChallenge('s'));
+    }
+
     public function testCountersOutliveTheProcess(): void
     {
         $this->start();

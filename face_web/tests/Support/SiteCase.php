@@ -113,8 +113,16 @@ abstract class SiteCase extends TestCase
 
     protected function nonce(string $purpose): string
     {
-        $answer = $this->post('/capture', ['purpose' => $purpose], [], ['accept' => 'application/json']);
-        return $this->json($answer)['nonce'];
+        return $this->json($this->capture(['purpose' => $purpose]))['nonce'];
+    }
+
+    /** @param array<string, mixed> $wishes as the page's script sends them */
+    protected function capture(array $wishes): Response
+    {
+        $headers = ['accept' => 'application/json', 'content-type' => 'application/json', 'origin' => self::BASE,
+            'x-csrf-token' => $this->token()];
+        $body = json_encode($wishes, JSON_THROW_ON_ERROR);
+        return $this->handle(new Request('POST', '/capture', [], [], [], $headers, body: $body));
     }
 
     /**
