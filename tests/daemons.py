@@ -67,11 +67,12 @@ def start_daemon(
     settings: str = "",
     environment: dict[str, str] | None = None,
     meanwhile: Callable[[subprocess.Popen[str]], None] = lambda process: None,
+    models: Path = ROOT / "models",
 ) -> Daemon:
     """Start a daemon in a directory (again, if it holds one's files) and wait until it says that it is ready."""
     directory.mkdir(parents=True, exist_ok=True)
     config_path = directory / "config.ini"
-    config_path.write_text(f"[server]\nhost = 127.0.0.1\nport = 0\n{settings}\n[models]\npath = {ROOT / 'models'}\n")
+    config_path.write_text(f"[server]\nhost = 127.0.0.1\nport = 0\n{settings}\n[models]\npath = {models}\n")
     log_path = directory / "daemon.log"
     with log_path.open("a") as log:
         process = subprocess.Popen(

@@ -307,15 +307,15 @@ class Visitor:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         return self.request("POST", path, body, sent)
 
+    def capture(self, wishes: Mapping[str, Any], csrf: str | None = None) -> Answer:
+        """What the site says to a capture that begins with these wishes."""
+        token = self.csrf() if csrf is None else csrf
+        sent = {"Content-Type": "application/json", "X-CSRF-Token": token, "Origin": self.site.base_url}
+        return self.request("POST", "/capture", json.dumps(wishes).encode(), sent)
+
     def nonce(self, purpose: str = "login", csrf: str | None = None) -> str:
         """Begin a capture."""
-        token = self.csrf() if csrf is None else csrf
-        answer = self.request(
-            "POST",
-            "/capture",
-            json.dumps({"purpose": purpose}).encode(),
-            {"Content-Type": "application/json", "X-CSRF-Token": token, "Origin": self.site.base_url},
-        )
+        answer = self.capture({"purpose": purpose}, csrf)
         if answer.status != 200:
             raise RuntimeError(f"no nonce: {answer.status} {answer.text[:300]}")
         return str(answer.json["nonce"])
