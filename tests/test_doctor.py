@@ -265,6 +265,15 @@ def test_a_model_file_that_is_damaged_or_gone_is_named(place: Place, models: Pat
     assert f"{models / name} is missing: run ./scripts/setup" in only(place.findings("weights"), "problem").text
 
 
+def test_a_network_that_is_gone_is_named_where_the_site_asks_for_it(place: Place, models: Path) -> None:
+    (models / "fr-liveness.onnx").unlink(missing_ok=True)
+    settings = "[models]\npath = models\n"
+    finding = only(place.findings("weights", settings), "problem")
+    assert finding.text.startswith("liveness: ") and "`active` needs none" in finding.remedy
+    for mode in ("off", "active"):
+        assert levels(place.findings("weights", f"{settings}[web]\nliveness = {mode}\n")) == {"ok"}
+
+
 def test_a_sealed_gallery_needs_its_key_and_the_finding_says_what_to_do(place: Place, tmp_path: Path) -> None:
     key = StoreKey.make(tmp_path / "elsewhere" / "key")
     place.write()

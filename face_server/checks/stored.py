@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from face_server.assembly import assemble_calibration, milvus_uri, require_milvus
+from face_server.assembly import PASSIVE_MODEL, assemble_calibration, milvus_uri, require_milvus
 from face_server.checks.findings import Examined, Finding, Logged, ok, problem, warning
 from face_server.condition import USUAL_COUNTS
 from face_server.config import Config
@@ -26,7 +26,7 @@ WRITTEN_S = 1_793_491_200.0
 
 
 def weights(seen: Examined) -> Iterator[Finding]:
-    """Both networks' files have the sha256 that they must have."""
+    """The files of the networks that are in use have the sha256 that they must have."""
     config = seen.config
     try:
         verified_files(config.models.path, config.detection.model)
@@ -37,6 +37,18 @@ def weights(seen: Examined) -> Iterator[Finding]:
         yield problem(f"embedding: {seen.misfit}")
     else:
         yield ok(f"embedding: {config.embedding.model} has the sha256 it must have")
+    if config.web.liveness in ("passive", "both"):
+        yield _passive(config)
+
+
+def _passive(config: Config) -> Finding:
+    """The network without which a site that asks for it lets nobody in by face."""
+    try:
+        verified_files(config.models.path, PASSIVE_MODEL)
+    except FaceLoginError as error:
+        without = f"without it nobody logs in by face where [web] liveness = {config.web.liveness}; `active` needs none"
+        return problem(f"liveness: {error}", without)
+    return ok(f"liveness: {PASSIVE_MODEL} has the sha256 it must have")
 
 
 def store(seen: Examined) -> Iterator[Finding]:

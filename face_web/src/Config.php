@@ -69,7 +69,10 @@ final class Config
         $reached = !$web->isLoopback();
         $face = $reached && $web->loginMode === Login::FACE;
         return array_keys(array_filter([
-            'a face alone opens accounts here, and a photograph of one may do; see the README' => $face,
+            'a face alone opens accounts here, and a photograph of one may do; see the README'
+                => $face && $web->liveness === Liveness::OFF,
+            'a face alone opens accounts here, and a mask, or a recording that happens to fit, may do; see the README'
+                => $face && $web->liveness !== Liveness::OFF,
             'anybody may register, also with a photograph of somebody else, whom the camera then takes for them; '
                 . 'consider [web] registration = invite' => $face && $web->registration === 'open',
             'base_url is http, so passwords and sessions can be read on the way; browsers give no camera there'

@@ -252,6 +252,7 @@ final class Console
             'baseUrl' => $web->baseUrl,
             'daemon' => $server->unixSocket ?? self::bracketed($server->host) . ":$server->port",
             'loginMode' => $web->loginMode,
+            'liveness' => $web->liveness,
             'registration' => $web->registration,
             'sessionPath' => $web->sessionPath,
         ];

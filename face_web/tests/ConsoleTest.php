@@ -143,8 +143,13 @@ final class ConsoleTest extends SiteCase
         self::assertStringNotContainsString('warning', implode("\n", $this->said));
         $this->configure("base_url = https://login.example\nface_only_accepted = true");
         $this->console(['config:show']);
-        self::assertStringContainsString('warning=a face alone', implode("\n", $this->said));
+        self::assertStringContainsString('a photograph of one may do', implode("\n", $this->said));
         self::assertStringContainsString('registration = invite', implode("\n", $this->said));
+        $this->said = [];
+        $this->configure("base_url = https://login.example\nface_only_accepted = true\nliveness = both");
+        $this->console(['config:show']);
+        self::assertStringContainsString('warning=a face alone', implode("\n", $this->said));
+        self::assertStringNotContainsString('a photograph of one may do', implode("\n", $this->said));
     }
 
     public function testEveryCommandIsInTheHelp(): void

@@ -10,9 +10,10 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import living
 import pytest
 from daemons import ROOT
-from e2e.clips import burst
+from e2e.clips import Portrait, burst
 from e2e.people import BARACK, BARACK_LATER, BARACKS, JOE
 from images.conftest import Site
 from images.containers import (
@@ -35,9 +36,9 @@ from websites import PATIENCE_S, free_port
 FORGED = "203.0.113.77"
 
 
-def logs_in_by_face(site: Site, person: object) -> bool:
+def logs_in_by_face(site: Site, person: Portrait) -> bool:
     visitor = site.visitor()
-    answer = visitor.face(burst(person))  # type: ignore[arg-type]
+    answer = living.log_in(visitor, person)
     assert answer.json["ok"] == visitor.is_in()
     return visitor.is_in()
 
@@ -223,7 +224,7 @@ def test_after_a_restart_of_the_daemon_the_face_is_found_again(daemon: Container
     assert daemon.exit_code == 0
     assert "SIGTERM: finishing what is in hand" in daemon.log
     assert not web.container.is_healthy()
-    assert web.visitor().face(burst(BARACK_LATER)).json["ok"] is False
+    assert web.visitor().capture({"purpose": "login"}).code == "unavailable"
     daemon.start()
     MEASURED["daemon: from `start` to healthy again"] = f"{daemon.await_healthy():.1f} s"
     web.container.await_healthy()
