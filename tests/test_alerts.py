@@ -51,7 +51,7 @@ def test_each_alert_fires_when_it_should_and_not_else(promtool: str) -> None:
 
 @pytest.mark.parametrize(
     ("right", "wrong"),
-    [("face_login_ready == 0", "face_login_ready == 2"), ("> 0.01 *", "> 0.9 *"), ("[10m]))) > 1", "[10m]))) > 9")],
+    [("face_login_ready == 0", "face_login_ready == 2"), ("> 0.01 *", "> 0.9 *"), ("[10m]))) > 2.5", "[10m]))) > 9")],
     ids=["not ready", "refusing", "slow"],
 )
 def test_a_rule_that_is_wrong_would_be_seen(promtool: str, tmp_path: Path, right: str, wrong: str) -> None:
