@@ -32,9 +32,9 @@ def killer(tmp_path: Path) -> Path:
 def test_a_gallery_that_is_killed_at_any_step_keeps_what_it_acknowledged(
     tmp_path: Path, killer: Path, random: Random, kinds: dict[str, int]
 ) -> None:
-    rounds = list(Harness(tmp_path, killer, random, kinds).rounds(25))
+    rounds = list(Harness(tmp_path, killer, random, kinds).rounds(12))
     assert [one for one in rounds if one.harm] == []
-    assert len(rounds) == 25
+    assert len(rounds) == 12
 
 
 def test_what_was_acknowledged_and_is_not_there_counts_as_harm(tmp_path: Path, killer: Path, random: Random) -> None:
