@@ -29,7 +29,7 @@ ADVICE = {
     "seen": "These pictures were sent before. Please try again with the camera.",
     "person": "Please be alone in the picture, and stay before the camera until the end.",
     "continuity": "Please move slowly, and stay in the picture.",
-    "too_far": "Please turn or nod a little less far.",
+    "too_far": "Please turn or nod a little less far, and come no closer meanwhile.",
     "relief": "Please turn your head itself, slowly and not too far, in good light.",
     "flash": "Please hold still while the screen changes its colour, close to it and not in bright light.",
     "passive": "Please seek even light, with nothing before the face.",

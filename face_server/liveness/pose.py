@@ -29,6 +29,10 @@ _TURNS = {
 #: A movement is at least this share of that along the other axis: who turns the head also lowers it, by as much.
 LEAST_OF_OTHER = 0.6
 
+#: A face that turns or nods stays about as large: filmed ones became at most 1.08 times as large. One that is enlarged
+#: instead (a film of somebody who comes closer) shows its nose elsewhere too, and as far as a slight nod does.
+MOST_GROWTH = 1.2
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -58,9 +62,11 @@ def pose_of(landmarks: Landmarks) -> Pose:
 def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfig) -> Iterator[Finding]:
     """For each movement, in order: how far it went in its direction, and not much further in another; and not too far.
 
-    Past some 45 degrees half a face hides the other half: a head cannot be told from a bent photograph any more.
+    Past some 45 degrees half a face hides the other half: a head cannot be told from a bent photograph any more. Nor
+    does somebody who is to turn or nod come closer; who was asked to before may have stayed there.
     """
     first = _median(frames, 0)
+    nearest_px = first.size_px
     for number, step in enumerate(steps, 1):
         if step.kind is Kind.FLASH:
             continue
@@ -68,6 +74,7 @@ def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfi
         if step.kind is Kind.COME_CLOSER:
             closer = there.size_px / first.size_px
             yield Finding("steps", closer >= options.least_closer, closer, options.least_closer, number)
+            nearest_px = max(nearest_px, there.size_px)
             continue
         moved = {axis: getattr(there, axis) - getattr(first, axis) for axis in ("yaw", "pitch")}
         axis, sign = _TURNS[step.kind]
@@ -79,6 +86,8 @@ def check(frames: Sequence[Frame], steps: Sequence[Step], options: LivenessConfi
         yield Finding(
             "too_far", narrower >= options.least_foreshortening, narrower, options.least_foreshortening, number
         )
+        grown = there.size_px / nearest_px
+        yield Finding("too_far", grown <= MOST_GROWTH, grown, MOST_GROWTH, number)
 
 
 def _median(frames: Sequence[Frame], step: int) -> Pose:

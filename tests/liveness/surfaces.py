@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import cv2
 import numpy as np
@@ -30,11 +31,18 @@ def bent(radius: float) -> Depth:
 
 
 def head(x: Array, y: Array) -> Array:
-    """An egg with a nose that stands 0.45 before it, and eyes that lie 0.12 behind it, beside the nose's root."""
+    """An egg with a nose that stands 0.45 before it, brow and cheeks that stand out, and eyes that lie behind it."""
     egg = 0.9 * np.sqrt(np.maximum(1 - (x / 1.1) ** 2 - (y / 1.4) ** 2, 0.02))
-    eyes = 0.12 * sum(np.exp(-(((x - at) / 0.22) ** 2) - ((y + 0.5) / 0.18) ** 2) for at in (-0.5, 0.5))
+    eyes = 0.2 * _two_bumps(x, y + 0.5, 0.5, (0.25, 0.2))
+    cheeks = 0.12 * _two_bumps(x, y - 0.05, 0.55, (0.22, 0.2))
     nose = 0.45 * np.exp(-((x / 0.16) ** 2) - (np.where(y < 0.1, (y - 0.1) / 0.4, (y - 0.1) / 0.12)) ** 2)
-    return np.asarray(egg + nose - eyes)
+    brow = 0.1 * np.exp(-(((y + 0.8) / 0.12) ** 2)) * (np.abs(x) < 0.9)
+    return np.asarray(egg + nose + cheeks + brow - eyes)
+
+
+def _two_bumps(x: Array, y: Array, aside: float, size: tuple[float, float]) -> Array:
+    bumps = [np.exp(-(((x - at) / size[0]) ** 2) - (y / size[1]) ** 2) for at in (-aside, aside)]
+    return np.asarray(bumps[0] + bumps[1])
 
 
 def frame(depth: Depth, yaw: float, step: int, seed: int, pitch: float = 0.0, noise_px: float = 1.0) -> Frame:
@@ -65,6 +73,7 @@ def frames(depth: Depth, poses: list[tuple[float, float]], seed: int = 0) -> lis
     ]
 
 
+@cache
 def _skin() -> NDArray[np.float32]:
     """Spots of several sizes, everywhere the same ones."""
     rng = np.random.default_rng(7)

@@ -20,6 +20,7 @@ from liveness.attacks.footage import clips, face_of, vars_of
 from liveness.attacks.honest import independent
 from liveness.attacks.photographs import photographs
 from liveness.attacks.species import SPECIES, Scene
+from liveness.fetching import FILMS
 from liveness.kit import write_kit
 from tqdm import tqdm
 
@@ -88,8 +89,9 @@ def main() -> None:
         result = evaluate(
             kit, lambda item: read_answer(item, *caps), dataclasses.replace(judges, sight=kept), bar.update
         )
-    people, turns = independent(scene.clips)
-    print(f"Honest: {options.tries} sequences out of {turns} turns of the head by {people} people.\n")
+    people, moves = independent(scene.clips)
+    counted = ", ".join(f"{count} {name}" for name, count in moves.items())
+    print(f"Honest: {options.tries} sequences out of what {people} people were filmed doing: {counted}.\n")
     groups = (result.bona_fide, *result.attacks)
     _print_rates(groups)
     _print_checks(groups, result.checks)
@@ -99,7 +101,8 @@ def _scene(judges: Judge, options: argparse.Namespace) -> Scene:
     pipeline = judges.sight.__self__  # type: ignore[attr-defined]
     detect = pipeline.detector.detect
     photos = photographs([DATA / "portraits", DATA / "lfw-dev" / "images"], detect, options.tries)
-    return Scene(photos, clips(DATA, detect, ROOT / "var" / "cache" / "footage"), detect, flash=options.flash)
+    films = clips(DATA, detect, ROOT / "var" / "cache" / "footage", FILMS)
+    return Scene(photos, tuple(film for film in films if film.answers), detect, flash=options.flash)
 
 
 def _only(kit: Kit, options: argparse.Namespace) -> Kit:

@@ -61,14 +61,26 @@ def test_a_turn_that_hides_half_the_face_is_too_far() -> None:
     assert failed(pose.check(frames(flat, [AHEAD, (55, 0)]), [RIGHT], OPTIONS)) == [("steps", 1), ("too_far", 1)]
 
 
-def test_coming_closer_is_a_larger_face_and_a_step_to_the_side_is_not() -> None:
-    def larger(one: Frame, times: float) -> Frame:
-        points = tuple((x * times, y * times) for x, y in one.face.landmarks)
-        return replace(one, face=DetectedFace(one.face.box, points, 1.0), step=1)  # type: ignore[arg-type]
+def larger(one: Frame, times: float, step: int = 1) -> Frame:
+    """The frame with its landmarks further apart."""
+    points = tuple((x * times, y * times) for x, y in one.face.landmarks)
+    return replace(one, face=DetectedFace(one.face.box, points, 1.0), step=step)  # type: ignore[arg-type]
 
+
+def test_coming_closer_is_a_larger_face_and_a_step_to_the_side_is_not() -> None:
     first = frames(head, [AHEAD])
     assert failed(pose.check([*first, *(larger(one, 1.3) for one in first)], [CLOSER], OPTIONS)) == []
     assert failed(pose.check([*first, *(larger(one, 1.05) for one in first)], [CLOSER], OPTIONS)) == [("steps", 1)]
+
+
+def test_a_face_that_comes_closer_when_it_is_to_turn_went_too_far_and_one_that_stays_closer_did_not() -> None:
+    ahead, turned = frames(head, [AHEAD]), frames(head, [AHEAD, (22, 0)])[3:]
+    enlarged = [larger(one, 1.4, 1) for one in turned]
+    assert failed(pose.check([*ahead, *enlarged], [RIGHT], OPTIONS)) == [("too_far", 1)]
+    stays = [*ahead, *(larger(one, 1.4, 1) for one in ahead), *(larger(one, 1.4, 2) for one in turned)]
+    assert failed(pose.check(stays, [CLOSER, RIGHT], OPTIONS)) == []
+    returns = [*stays[:6], *(replace(one, step=2) for one in turned)]
+    assert failed(pose.check(returns, [CLOSER, RIGHT], OPTIONS)) == []
 
 
 def test_landmarks_on_one_spot_are_no_pose_and_no_crash() -> None:

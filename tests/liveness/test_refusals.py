@@ -5,6 +5,8 @@ A few of each here; the fifty and their intervals stand in docs/measurements.md,
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,11 +26,12 @@ RECORDED = ("screen_video", "replay_identical", "replay_recoded", "wrong_order",
 
 @pytest.fixture(scope="module")
 def judges(pipeline: Any) -> Judge:
-    """The daemon's checks, without the passive network: `active`."""
+    """The daemon's checks, without the passive network: `active`. A frame that comes again is not looked at again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("face_server.assembly.assemble_pipeline", lambda config: pipeline)
         patch.setattr("face_server.assembly.assemble_passive", lambda config: None)
-        return assemble_judge(load_config(ROOT / "config.ini"))
+        judge = assemble_judge(load_config(ROOT / "config.ini"))
+    return replace(judge, sight=cache(judge.sight))
 
 
 def judged(attempts: list[Attempt], judges: Judge, honest: list[Attempt] | None = None) -> tuple[Group, Group]:

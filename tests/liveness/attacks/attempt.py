@@ -43,9 +43,9 @@ def generator(species: str, number: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(species.encode()), number])
 
 
-def jpeg(image: RgbImage, rng: np.random.Generator, quality: int = 88) -> bytes:
-    """A frame of a webcam: a sensor's noise (2 grey levels), then JPEG."""
-    noisy = image + 2 * rng.standard_normal(image.shape, np.float32)
+def jpeg(image: RgbImage, rng: np.random.Generator, quality: int = 88, noise: float = 2.0) -> bytes:
+    """A frame of a webcam: a sensor's noise (in grey levels), then JPEG."""
+    noisy = image + noise * rng.standard_normal(image.shape, np.float32)
     return encoded(np.clip(noisy, 0, 255).astype(np.uint8), quality)
 
 

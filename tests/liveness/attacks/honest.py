@@ -1,24 +1,31 @@
 """Honest answers made from real footage: a person's own movements, re-timed to the steps that are asked.
 
-Real are the face, its depth, its movement and its light. Modelled are: coming closer (the picture is enlarged, which
-lacks the perspective of a head that really comes), the flash (`light`), that the steps follow each other at once, and
-a camera that follows the man, who sways and walks, by two thirds of his way: leaps between his movements are ours.
+Real are the face, its depth, its movement and its light. Modelled are: coming closer where nobody was filmed who does
+(the picture is enlarged, which lacks the perspective of a head that really comes), the flash (`light`), that the steps
+follow each other at once, and a camera that follows a man who sways and walks by two thirds of his way: leaps between
+his movements are ours.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from liveness.attacks.attempt import HEIGHT_PX, WIDTH_PX, Attempt, Shot, jpeg
-from liveness.attacks.footage import MIRRORED, Clip, Move
+from liveness.attacks.films import Move
+from liveness.attacks.footage import MIRRORED, Clip
 from liveness.attacks.light import before_the_screen, reflected
 
+from face_server.config import LivenessConfig
 from face_server.liveness.challenge import COLOURS, FLASHES, Kind, Step
 from face_server.liveness.pose import pose_of
 from face_server.types import BoundingBox, DetectedFace, RgbImage
+
+#: Films have their own camera's noise; so much more makes two images of one frame that is shown twice.
+_NOISE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +39,14 @@ class Filmed:
 
 
 def filmed(clip: Clip, number: int, frames_per_step: int, flash: bool, rng: np.random.Generator) -> Filmed:
-    """Two or three things this clip's person did: a turn, coming closer, and a turn to the other side where he made one
-    that begins from the same looking ahead. No nods: nobody in the clips nods as far as somebody does who is asked to.
+    """Two or three things this clip's person did: a turn, and what else he did from the same looking ahead.
 
-    flash: a flash sequence takes the place of one.
+    Coming closer is always among what he may have done. flash: a flash sequence takes the place of one.
     """
-    turns = [move for move in clip.moves if move.kind in MIRRORED]
+    turns = _turns(clip)
     turn, mirror = turns[number % len(turns)], bool(number // len(turns) % 2)
-    beside = {move.kind: move for move in turns if move.kind is not turn.kind and _alike(clip, move, turn)}
-    kinds = [kind for kind in (*beside, Kind.COME_CLOSER)]
+    beside = {move.kind: move for move in clip.moves if move.kind is not turn.kind and _follows(clip, turn, move)}
+    kinds = [*dict.fromkeys((*beside, Kind.COME_CLOSER))]
     chosen = [kinds[at] for at in rng.permutation(len(kinds))[: 1 if flash else 2]]
     moves = {turn.kind: turn, **{kind: beside[kind] for kind in chosen if kind in beside}}
     actions = [[Step(kind)] for kind in (turn.kind, *chosen)] + ([flashes(rng)] if flash else [])
@@ -71,14 +77,39 @@ def _mirrored(step: Step) -> Step:
     return Step(MIRRORED.get(step.kind, step.kind), step.colour)
 
 
-def _alike(clip: Clip, move: Move, other: Move) -> bool:
-    """Whether two movements begin with the head held alike: the nose at most 0.06 eye distances elsewhere."""
-    ahead = []
-    for each in (move, other):
-        first, last = sorted(each.ahead)
-        poses = [pose_of(clip.faces[at].landmarks) for at in range(first, last + 1) if at in clip.faces]
-        ahead.append(np.median([(pose.yaw, pose.pitch) for pose in poses], axis=0))
-    return bool(np.abs(ahead[0] - ahead[1]).max() <= 0.06)
+def _turns(clip: Clip) -> list[Move]:
+    return [move for move in clip.moves if move.kind in MIRRORED and _goes_far(clip, move, move)]
+
+
+def _follows(clip: Clip, turn: Move, move: Move) -> bool:
+    """Whether a movement can be shown after a turn's looking ahead: both begin alike, and it goes far from there.
+
+    Alike: the nose at most 0.03 eye distances elsewhere, the face's size within 15 %.
+    """
+    alike = np.abs(_posed(clip, move.ahead) - _posed(clip, turn.ahead)).max() <= 0.03
+    return bool(alike and _goes_far(clip, turn, move))
+
+
+def _goes_far(clip: Clip, first: Move, move: Move) -> bool:
+    """Whether a movement, seen from the looking ahead of the first, goes a third further than the least: a page waits
+    until somebody does."""
+    yaw, pitch, _ = _posed(clip, move.way) - _posed(clip, first.ahead)
+    options = LivenessConfig()
+    gone = {
+        Kind.TURN_LEFT: -yaw / options.least_turn,
+        Kind.TURN_RIGHT: yaw / options.least_turn,
+        Kind.LOOK_UP: -pitch / options.least_nod,
+        Kind.LOOK_DOWN: pitch / options.least_nod,
+    }
+    return bool(gone.get(move.kind, 2) >= 4 / 3)
+
+
+def _posed(clip: Clip, ends: tuple[int, int]) -> np.ndarray:
+    """The middle yaw, pitch and size of some frames, the size so that 0.03 is 15 %."""
+    first, last = sorted(ends)
+    poses = [pose_of(clip.faces[at].landmarks) for at in range(first, last + 1) if at in clip.faces]
+    middle: np.ndarray = np.median([(pose.yaw, pose.pitch, 0.2 * np.log(pose.size_px)) for pose in poses], axis=0)
+    return middle
 
 
 def _planned(
@@ -94,7 +125,8 @@ def _planned(
         frames = (
             clip.between(move.way, frames_per_step, rng) if move else [int(next(rest)) for _ in range(frames_per_step)]
         )
-        growth = np.linspace(1.2, 1.5, frames_per_step) if step.kind is Kind.COME_CLOSER else np.ones(frames_per_step)
+        enlarged = step.kind is Kind.COME_CLOSER and not move
+        growth = np.linspace(1.2, 1.5, frames_per_step) if enlarged else np.ones(frames_per_step)
         plan += [(number, frame, float(factor)) for frame, factor in zip(frames, growth, strict=True)]
     return tuple(plan)
 
@@ -103,7 +135,9 @@ def shots(answer: Filmed, rng: np.random.Generator) -> tuple[Shot, ...]:
     """The frames as a webcam would send them."""
     faces = [answer.clip.faces[frame] for _, frame, _ in answer.plan]
     eyes = np.median([_eyes_px(face) for face in faces])
-    zoom = max(1.0, 68 / eyes) * rng.uniform(1.0, 1.08)
+    height, width = answer.clip.frames[answer.plan[0][1]].shape[:2]
+    # A webcam's picture is full: what a film does not show is not smeared in.
+    zoom = max(WIDTH_PX / width, HEIGHT_PX / height, 68 / eyes) * rng.uniform(1.0, 1.08)
     middle = np.mean([_middle(face) for face in faces], axis=0)
     strength, brightness, quality = rng.uniform(0.08, 0.3), rng.uniform(0.9, 1.08), int(rng.integers(80, 93))
     made = []
@@ -113,7 +147,7 @@ def shots(answer: Filmed, rng: np.random.Generator) -> tuple[Shot, ...]:
         image = np.clip(image * brightness, 0, 255).astype(np.uint8)
         colour = answer.steps[step - 1].colour if step else None
         image = reflected(image, colour, before_the_screen(shown, HEIGHT_PX, WIDTH_PX), strength)
-        made.append(Shot(step, jpeg(image[:, ::-1] if answer.mirror else image, rng, quality)))
+        made.append(Shot(step, jpeg(image[:, ::-1] if answer.mirror else image, rng, quality, _NOISE)))
     return tuple(made)
 
 
@@ -123,9 +157,16 @@ def honest(clips: Sequence[Clip], number: int, frames_per_step: int, flash: bool
     return Attempt("honest", number, answer.steps, shots(answer, rng))
 
 
-def independent(clips: Sequence[Clip]) -> tuple[int, int]:
-    """How many people, and how many turns of the head that were filmed, all honest sequences are made of."""
-    return len(clips), sum(move.kind in MIRRORED for clip in clips for move in clip.moves)
+def independent(clips: Sequence[Clip]) -> tuple[int, Counter[str]]:
+    """How many people all honest sequences are made of, and how many filmed movements of each kind they may show."""
+    words = {Kind.TURN_LEFT: "turns", Kind.TURN_RIGHT: "turns", Kind.LOOK_UP: "up", Kind.LOOK_DOWN: "down"}
+    shown = [
+        move
+        for clip in clips
+        for move in clip.moves
+        if move in _turns(clip) or any(_follows(clip, turn, move) for turn in _turns(clip))
+    ]
+    return len({clip.person for clip in clips}), Counter(words.get(move.kind, "closer") for move in shown)
 
 
 def _framed(image: RgbImage, face: DetectedFace, middle: np.ndarray, zoom: float) -> tuple[RgbImage, DetectedFace]:

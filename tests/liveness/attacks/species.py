@@ -235,8 +235,10 @@ def wrong_order(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
 
 def swap(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """The attacker does the first steps himself, then another man's recorded answer goes on from there."""
-    first = honest.filmed(scene.clips[number % 2], number // 2, scene.frames_per_step, scene.flash, rng)
-    other = honest.answering(scene.clips[1 - number % 2], first.steps, scene.frames_per_step, rng)
+    own = scene.clips[number % len(scene.clips)]
+    others = [clip for clip in scene.clips if clip.person != own.person]
+    first = honest.filmed(own, number // len(scene.clips), scene.frames_per_step, scene.flash, rng)
+    other = honest.answering(others[number % len(others)], first.steps, scene.frames_per_step, rng)
     begun, gone_on = honest.shots(first, rng), honest.shots(other, rng)
     at = int(rng.integers(len(begun) // 3, 2 * len(begun) // 3 + 1))
     return Attempt("swap", number, first.steps, begun[:at] + gone_on[at:])
