@@ -41,7 +41,7 @@ STEP_ADVICE = {
     Kind.TURN_RIGHT: "Please turn your head a little further to the side that is shown.",
     Kind.LOOK_UP: "Please look up a little further when you are asked to.",
     Kind.LOOK_DOWN: "Please look down a little further when you are asked to.",
-    Kind.COME_CLOSER: "Please come a little closer when you are asked to.",
+    Kind.COME_CLOSER: "Please come a little closer when you are asked to, and look ahead.",
 }
 
 

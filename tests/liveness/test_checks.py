@@ -73,6 +73,12 @@ def test_coming_closer_is_a_larger_face_and_a_step_to_the_side_is_not() -> None:
     assert failed(pose.check([*first, *(larger(one, 1.05) for one in first)], [CLOSER], OPTIONS)) == [("steps", 1)]
 
 
+def test_who_comes_closer_looks_ahead() -> None:
+    seen = frames(head, [AHEAD, (22, 0)])
+    aside = [larger(one, 1.4) if one.step else one for one in seen]
+    assert failed(pose.check(aside, [CLOSER], OPTIONS)) == [("steps", 1)]
+
+
 def test_a_face_that_comes_closer_when_it_is_to_turn_went_too_far_and_one_that_stays_closer_did_not() -> None:
     ahead, turned = frames(head, [AHEAD]), frames(head, [AHEAD, (22, 0)])[3:]
     enlarged = [larger(one, 1.4, 1) for one in turned]
@@ -225,7 +231,7 @@ def test_who_is_asked_nothing_is_not_live() -> None:
     assert not judge(frames(head, [AHEAD]), [], OPTIONS, None, everybody).live
 
 
-@pytest.mark.parametrize(("score", "live"), [(0.99, True), (0.01, False), (float("nan"), False)])
+@pytest.mark.parametrize(("score", "live"), [(0.99, True), (0.001, False), (float("nan"), False)])
 def test_the_passive_network_alone_can_judge_and_a_score_that_is_no_number_is_no(score: float, live: bool) -> None:
     verdict = judge(frames(head, [AHEAD]), [], OPTIONS, lambda image, face: score, everybody)
     assert verdict.live is live
