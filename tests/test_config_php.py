@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from face_server.config import load_config
 from face_server.errors import ConfigError
 
-SECTIONS = ("web", "database", "server", "access", "gallery")
+SECTIONS = ("web", "database", "server", "access", "gallery", "liveness")
 
 #: Reads the names of files from its input, one a line, and answers each with a line of JSON.
 READER = f"""

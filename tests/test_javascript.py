@@ -69,7 +69,12 @@ def test_every_text_that_a_module_says_is_in_every_language() -> None:
         )
     )
     said |= {f"camera.advice.{name}" for name in advice}
-    assert len(said) > 40
+    challenge = (PUBLIC / "challenge.js").read_text(encoding="utf-8")
+    hints = set(re.findall(r"'(\w+)'", " ".join(re.findall(r"hint: ([^}]*)", challenge)))) - {"yaw"}
+    said |= {f"camera.liveness.hint.{name}" for name in hints}
+    steps = re.findall(r"KNOWN_STEPS = \[([^]]+)\]", (PUBLIC / "answers.js").read_text(encoding="utf-8"))[0]
+    said |= {f"camera.liveness.step.{name}" for name in re.findall(r"'(\w+)'", steps)}
+    assert len(said) > 60
     for language in ("en", "zh"):
         path = WEB / "lang" / f"{language}.php"
         if not path.exists():

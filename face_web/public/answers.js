@@ -1,6 +1,8 @@
 /** What the site answered to a capture, whatever came: one of a few kinds. Pure; knows no page and no network. */
 
-const KINDS = ['refused', 'quality', 'wait', 'form', 'nonce', 'unavailable'];
+const KINDS = ['refused', 'quality', 'wait', 'form', 'nonce', 'not_live', 'unavailable'];
+
+const KNOWN_STEPS = ['turn_left', 'turn_right', 'look_up', 'look_down', 'come_closer', 'flash'];
 
 /** What a status means where the answer says nothing more. */
 const STATUSES = { 401: 'expired', 403: 'expired', 413: 'too_large', 419: 'expired' };
@@ -34,6 +36,26 @@ export function readAnswer(status, body, base) {
         answer.fields = Object.fromEntries(Object.entries(said.fields).map(([name, problem]) => [name, text(problem)]));
     }
     return answer;
+}
+
+/**
+ * What a living person is to do, from the answer to a capture's beginning.
+ * @returns {{id: string, steps: Array<{kind: string, colour: string|null}>, framesPerStep: number, expiresMs: number}|null}
+ *     null where nothing is asked, and where this page does not know how to
+ */
+export function readChallenge(said) {
+    if (typeof said !== 'object' || said === null || text(said.id) === '' || !Array.isArray(said.steps)) {
+        return null;
+    }
+    const steps = said.steps.map((step) => ({ kind: text(step?.step), colour: colourOf(step) }));
+    const number = (value, least, most) => Math.min(most, Math.max(least, Number(value) || least));
+    return steps.every(({ kind, colour }) => KNOWN_STEPS.includes(kind) && (colour !== null) === (kind === 'flash'))
+        ? { id: said.id, steps, framesPerStep: number(said.frames_per_step, 1, 10), expiresMs: 1000 * number(said.expires_s, 1, 300) }
+        : null;
+}
+
+function colourOf(step) {
+    return /^#[0-9a-f]{6}$/i.test(text(step?.colour)) ? step.colour : null;
 }
 
 function kindOf(status, said) {

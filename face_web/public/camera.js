@@ -1,25 +1,27 @@
 /**
  * The camera of a page: which state it is in and what leads to the next. Wires the parts together: webcam, detector, guide,
- * burst, site, panel. The contract with the page is templates/camera.php; the texts are the page's own.
+ * burst, steps, site, panel, ending. The contract with the page is templates/camera.php; the texts are the page's own.
  *
  *   idle -> starting -> looking -> capturing -> (next pose: looking) -> review -> sending -> result -> starting ...
- *                          login leaves review out; a hidden page or nobody for a while: paused
+ *              a login leaves review out and, where it is asked to, goes through following: the steps of a challenge;
+ *              a hidden page or nobody for a while: paused
  */
 
-import { Frozen, takeBurst, takeFile } from './capture.js';
+import { Attempt } from './attempt.js';
+import { Frozen, takeFile } from './capture.js';
 import { Detector, inBrowser, inDaemon } from './detectors.js';
+import { Ending } from './ending.js';
+import { TooSlow } from './follow.js';
+import { Form } from './form.js';
 import { Guide } from './guidance.js';
 import { Panel } from './panel.js';
 import { Site } from './site.js';
+import { Steps } from './steps.js';
 import { textsOf } from './texts.js';
-import { CameraProblem, Webcam, remember } from './webcam.js';
+import { CameraProblem, Webcam } from './webcam.js';
 
 /** What one enrolment takes (max_images of the daemon). */
 const MOST_FRAMES = 10;
-
-/** Bad pictures are taken again by themselves so often, after so long that the reason can be read. */
-const AUTO_RETRIES = 3;
-const AUTO_RETRY_MS = 2500;
 
 /** A camera that nobody uses is switched off. */
 const IDLE_MS = 120_000;
@@ -34,14 +36,16 @@ class Camera {
     #site;
     #detector;
     #form;
+    #steps;
+    #ending;
     #purpose;
     #poses;
     #perPose;
     #reviewed;
     #state = 'idle';
-    #frames = [];
+    #attempt = new Attempt();
+    /** Of the poses. */
     #step = 0;
-    #retries = 0;
     /** What runs now; aborted by whatever comes next. */
     #run = new AbortController();
 
@@ -53,10 +57,18 @@ class Camera {
         this.#webcam = new Webcam(this.#panel.video);
         this.#site = new Site({ purpose, action, csrf });
         this.#detector = new Detector([() => inBrowser(detector), () => inDaemon((jpeg) => this.#site.detect(jpeg))]);
-        this.#form = form ? document.querySelector(form) : null;
+        this.#form = new Form(form ? document.querySelector(form) : null);
+        this.#steps = new Steps(section, t, this.#panel);
         this.#poses = poses ? poses.split(',') : ['straight'];
         this.#reviewed = Boolean(poses);
         this.#perPose = Math.max(1, Math.min(Number(frames) || 1, Math.floor(MOST_FRAMES / this.#poses.length)));
+        this.#ending = new Ending(t, this.#panel, this.#form, this.#reviewed, {
+            enter: (...how) => this.#enter(...how),
+            stop: (...how) => this.#stop(...how),
+            start: () => this.#start(),
+            review: () => this.#review(),
+            frames: () => this.#attempt.frames,
+        });
         this.#listen();
         this.#begin();
     }
@@ -66,32 +78,22 @@ class Camera {
         this.#panel.again.addEventListener('click', () => this.#start());
         this.#panel.devices.addEventListener('change', () => this.#choose());
         this.#panel.upload?.addEventListener('change', () => this.#upload());
-        this.#form?.addEventListener('submit', (event) => {
-            event.preventDefault();
-            this.#pressed();
-        });
-        this.#consent?.addEventListener('change', () => this.#begin());
+        this.#form.listen(() => this.#pressed(), () => this.#begin());
         document.addEventListener('visibilitychange', () => this.#seen(document.visibilityState === 'visible'));
         window.addEventListener('pagehide', () => this.#seen(false));
         window.addEventListener('pageshow', (event) => event.persisted && this.#seen(true));
     }
 
-    get #consent() {
-        const control = this.#form?.elements.namedItem('consent');
-        return control instanceof HTMLInputElement && control.type === 'checkbox' ? control : null;
-    }
-
     /** Nothing of a face is looked at before its owner agreed. */
     #begin() {
-        const agreed = this.#consent?.checked ?? true;
         if (this.#panel.upload) {
-            this.#panel.upload.disabled = !agreed;
+            this.#panel.upload.disabled = !this.#form.agreed;
         }
-        if (agreed) {
+        if (this.#form.agreed) {
             this.#start();
         } else {
             this.#stop('idle', 'camera.start');
-            this.#frames = [];
+            this.#attempt = new Attempt();
             this.#panel.frames([]);
             this.#panel.noResult();
             this.#panel.advise(this.#t('camera.consent_first'));
@@ -101,7 +103,7 @@ class Camera {
     /** The main button, whatever it says at the moment. */
     #pressed() {
         const acts = {
-            idle: () => (this.#consent && !this.#consent.checked ? this.#consent.focus() : this.#start()),
+            idle: () => (this.#form.agreed ? this.#start() : this.#form.askForConsent()),
             paused: () => this.#start(),
             looking: () => this.#capture(true),
             review: () => this.#send(),
@@ -114,6 +116,7 @@ class Camera {
     #enter(state, button, busy = false) {
         this.#run.abort();
         this.#run = new AbortController();
+        this.#steps.end();
         this.#state = state;
         this.#panel.state(state, button, busy);
         return this.#run.signal;
@@ -126,7 +129,7 @@ class Camera {
 
     async #start(device) {
         const signal = this.#enter('starting', 'camera.capture', true);
-        this.#frames = [];
+        this.#attempt = new Attempt();
         this.#step = 0;
         this.#panel.noResult();
         this.#panel.frames([]);
@@ -154,8 +157,8 @@ class Camera {
     }
 
     #choose() {
-        remember(this.#panel.devices.value);
-        if (this.#state !== 'capturing' && this.#state !== 'sending') {
+        this.#webcam.prefer(this.#panel.devices.value);
+        if (!['capturing', 'following', 'sending'].includes(this.#state)) {
             this.#start(this.#panel.devices.value);
         }
     }
@@ -176,7 +179,7 @@ class Camera {
             if (measured === null) {
                 this.#panel.advise(this.#t('camera.advice.by_hand'));
                 await new Promise((resolve) => setTimeout(resolve, BLIND_MS));
-            } else if (this.#heed(guide.update(measured, performance.now()))) {
+            } else if (this.#heed(guide.update(measured, performance.now()), measured)) {
                 return;
             }
             if (signal.aborted) {
@@ -188,9 +191,10 @@ class Camera {
     }
 
     /** @returns {boolean} whether the picture is being taken */
-    #heed({ advice, green, ready }) {
+    #heed({ advice, green, ready }, measured) {
         this.#panel.green(green);
-        if (ready && !this.#reviewed && !this.#filled()) {
+        this.#attempt.look(measured, green);
+        if (ready && !this.#reviewed && !this.#form.filled) {
             this.#panel.advise(this.#t('camera.form_first'));
             return false;
         }
@@ -201,34 +205,51 @@ class Camera {
         return ready;
     }
 
-    #filled() {
-        return this.#form === null || this.#form.matches(':valid');
-    }
-
     async #capture(byHand) {
-        if (byHand && !this.#reviewed && !(this.#form?.reportValidity() ?? true)) {
+        if (byHand && !this.#reviewed && !this.#form.complete()) {
             return;
         }
         const signal = this.#enter('capturing', 'camera.capture', true);
         this.#panel.advise(this.#t('camera.capturing'));
         if (this.#step === 0) {
-            this.#site.begin();
+            this.#site.begin(this.#steps.flashes);
         }
         try {
-            this.#frames.push(...(await takeBurst(this.#panel.video, this.#perPose, signal)));
+            const challenge = this.#reviewed ? null : await this.#site.challenge();
+            signal.throwIfAborted();
+            if (challenge === null) {
+                await this.#attempt.burst(this.#panel.video, this.#perPose, signal);
+            } else {
+                const means = { measure: () => this.#detector.measure(this.#panel.video), show: this.#steps };
+                await this.#attempt.answer(challenge, this.#panel.video, means, () => this.#followed(challenge), signal);
+            }
+            signal.throwIfAborted();
         } catch (error) {
             if (!signal.aborted) {
-                this.#failed(error instanceof Frozen ? 'frozen' : 'other');
+                this.#missed(error);
             }
             return;
         }
-        if (!signal.aborted) {
-            this.#taken();
+        this.#taken();
+    }
+
+    /** From now on the person follows, in the same run. */
+    #followed(challenge) {
+        this.#state = 'following';
+        this.#panel.state('following', 'camera.capture', true);
+        this.#steps.begin(challenge.steps.length);
+    }
+
+    #missed(error) {
+        if (!(error instanceof TooSlow)) {
+            this.#failed(error instanceof Frozen ? 'frozen' : 'other');
+        } else if (!this.#ending.again(this.#t('camera.liveness.too_slow'))) {
+            this.#end('camera.answer.nonce');
         }
     }
 
     #taken() {
-        this.#panel.frames(this.#frames);
+        this.#panel.frames(this.#attempt.numbers.length === 0 ? this.#attempt.frames : []);
         this.#step++;
         if (this.#step < this.#poses.length) {
             this.#look();
@@ -267,7 +288,8 @@ class Camera {
             }
         }
         if (!signal.aborted) {
-            this.#frames = frames;
+            this.#attempt = new Attempt();
+            this.#attempt.frames = frames;
             this.#panel.mirror(false);
             this.#panel.frames(frames);
             this.#review();
@@ -275,100 +297,14 @@ class Camera {
     }
 
     async #send() {
-        if (!(this.#form?.reportValidity() ?? true)) {
+        if (!this.#form.complete()) {
             return;
         }
-        this.#panel.noFields(this.#form);
+        this.#form.unmark();
         this.#enter('sending', 'camera.capture', true);
         this.#panel.noResult();
         this.#panel.advise(this.#t('camera.sending'));
-        this.#answered(await this.#site.send(this.#frames, this.#fields()));
-    }
-
-    /** The form's own fields; its CSRF token goes as a header. */
-    #fields() {
-        const fields = this.#form === null ? new FormData() : new FormData(this.#form);
-        fields.delete('_csrf');
-        return fields;
-    }
-
-    #answered(answer) {
-        const acts = {
-            ok: () => this.#done(answer.location),
-            quality: () => this.#unfit(answer),
-            form: () => this.#refill(answer),
-            wait: () => this.#wait(answer),
-            expired: () => this.#ended(answer, 'warning', 'expired', 'camera.reload'),
-            refused: () => this.#ended(answer, 'warning'),
-        };
-        (acts[answer.kind] ?? (() => this.#ended(answer, 'error')))();
-    }
-
-    #done(address) {
-        this.#stop('done', 'camera.capture', true);
-        this.#panel.advise(this.#t('camera.done'));
-        location.assign(address);
-    }
-
-    /** The reasons stand beside the pictures; at a login the next burst follows by itself, a few times. */
-    #unfit(answer) {
-        const said = this.#said(answer);
-        if (this.#reviewed || this.#retries >= AUTO_RETRIES || document.visibilityState !== 'visible') {
-            this.#stop('result', 'camera.retry');
-            this.#panel.frames(this.#frames, answer.frames, true);
-            this.#panel.result(said, 'warning');
-            return;
-        }
-        this.#retries++;
-        const signal = this.#enter('waiting', 'camera.capture', true);
-        this.#panel.frames(this.#frames, answer.frames, true);
-        this.#panel.result(this.#t('camera.auto_retry', { reason: said }), 'warning', { focus: false, ways: false });
-        setTimeout(() => !signal.aborted && this.#start(), AUTO_RETRY_MS);
-    }
-
-    /** The pictures were not at fault: they stay, and the fields are corrected. */
-    #refill(answer) {
-        if (!this.#reviewed) {
-            this.#ended(answer, 'warning');
-        } else {
-            this.#review();
-            this.#panel.result(this.#said(answer), 'error', { ways: false });
-        }
-        this.#panel.fields(this.#form, answer.fields);
-    }
-
-    #wait(answer) {
-        const signal = this.#stop('locked', 'camera.retry', true);
-        const over = performance.now() + answer.retryAfterS * 1000;
-        const told = () => {
-            const seconds = Math.ceil((over - performance.now()) / 1000);
-            return seconds > 120
-                ? this.#t('camera.answer.wait_minutes', { minutes: Math.ceil(seconds / 60) })
-                : this.#t('camera.answer.wait', { seconds: Math.max(0, seconds) });
-        };
-        this.#panel.frames([]);
-        this.#panel.result(told(), 'warning');
-        const timer = setInterval(() => {
-            if (signal.aborted) {
-                clearInterval(timer);
-            } else if (performance.now() < over) {
-                this.#panel.amend(told());
-            } else {
-                clearInterval(timer);
-                this.#enter('result', 'camera.retry');
-                this.#panel.result(this.#t('camera.answer.wait_over'), 'success', { focus: false });
-            }
-        }, 1000);
-    }
-
-    #ended(answer, kind, state = 'result', button = 'camera.retry') {
-        this.#stop(state, button);
-        this.#panel.frames([]);
-        this.#panel.result(this.#said(answer), kind);
-    }
-
-    #said(answer) {
-        return answer.message || this.#t(`camera.answer.${answer.kind}`);
+        this.#ending.answered(await this.#site.send(this.#attempt.frames, this.#form.values(), this.#attempt.numbers));
     }
 
     #failed(problem) {
@@ -384,7 +320,7 @@ class Camera {
     #seen(visible) {
         if (visible && this.#state === 'hidden') {
             this.#start();
-        } else if (!visible && ['starting', 'looking', 'capturing', 'waiting'].includes(this.#state) && this.#live) {
+        } else if (!visible && ['starting', 'looking', 'capturing', 'following', 'waiting'].includes(this.#state) && this.#live) {
             this.#stop('hidden', 'camera.start');
             this.#panel.advise(this.#t('camera.paused'));
         }

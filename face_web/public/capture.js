@@ -1,5 +1,6 @@
 /** Frames: a video's or a file's picture as JPEG, and bursts of differing ones. Knows canvases; no page, no server. */
 
+import { pause } from './pause.js';
 import { difference, greyOf, sameBytes } from './picture.js';
 
 /** The longer side of what is sent: 1280x720 of a camera that gives more. */
@@ -22,10 +23,10 @@ const COPY = { width: 64, height: 48 };
 export class Frozen extends Error {}
 
 /**
- * Takes frames that differ from each other.
+ * Takes frames that differ from each other, so many milliseconds apart.
  * @returns {Promise<Blob[]>} rejects with Frozen, or with the signal's reason
  */
-export async function takeBurst(video, count, signal) {
+export async function takeBurst(video, count, signal, betweenMs = BETWEEN_MS) {
     const taken = [];
     let deadline = performance.now() + PATIENCE_MS;
     while (taken.length < count) {
@@ -38,7 +39,7 @@ export async function takeBurst(video, count, signal) {
             throw new Frozen('the picture does not change');
         }
         if (taken.length < count) {
-            await pause(BETWEEN_MS, signal);
+            await pause(betweenMs, signal);
         }
     }
     return taken.map((frame) => frame.blob);
@@ -83,14 +84,4 @@ async function takeFrame(video) {
 
 function differ(one, other) {
     return difference(one.grey, other.grey) >= LEAST_DIFFERENCE && !sameBytes(one.bytes, other.bytes);
-}
-
-function pause(ms, signal) {
-    return new Promise((resolve, reject) => {
-        const timer = setTimeout(resolve, ms);
-        signal.addEventListener('abort', () => {
-            clearTimeout(timer);
-            reject(signal.reason);
-        }, { once: true });
-    });
 }

@@ -45,7 +45,9 @@ export class Detector {
 
     /** Loads the first way while the camera starts. */
     prepare() {
-        this.#made().catch(() => {});
+        if (!this.blind) {
+            this.#made().catch(() => {});
+        }
     }
 
     /** @returns {Promise<object|null>} a measurement, or null when no way is left */

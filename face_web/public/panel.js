@@ -1,6 +1,6 @@
 /**
- * What the camera's section of the page shows: advice, buttons, pictures, results, errors beside a form's fields. Owns these
- * elements and writes text only, never HTML. Knows no camera, no server and no rule of what happens next.
+ * What the camera's section of the page shows: advice, buttons, pictures, results. Owns these elements and writes text only,
+ * never HTML. Knows no camera, no server and no rule of what happens next.
  */
 
 import { Speech } from './speech.js';
@@ -54,12 +54,23 @@ export class Panel {
         this.#section.dataset.green = String(on);
     }
 
-    /** One sentence, seen at once and heard when its turn comes. */
-    advise(sentence) {
-        const shown = this.#part('advice');
+    /** One sentence, seen at once, and heard when its turn comes or, where somebody waits for it, at once. */
+    advise(sentence, atOnce = false) {
+        const shown = this.#part('words');
+        if (atOnce || shown.textContent !== sentence) {
+            shown.textContent = sentence;
+            this.#speech.say(sentence, atOnce);
+        }
+    }
+
+    /** A few words below the advice, which stays; none: nothing. */
+    hint(sentence) {
+        const shown = this.#part('hint');
         if (shown.textContent !== sentence) {
             shown.textContent = sentence;
-            this.#speech.say(sentence);
+            if (sentence !== '') {
+                this.#speech.say(sentence);
+            }
         }
     }
 
@@ -134,7 +145,8 @@ export class Panel {
     result(sentence, kind, { focus = true, ways = true } = {}) {
         const box = this.#part('result');
         this.#speech.hush();
-        this.#part('advice').textContent = '';
+        this.#part('words').textContent = '';
+        this.#part('hint').textContent = '';
         box.className = `result notice ${kind}`;
         this.#part('message').textContent = sentence;
         this.#section.querySelectorAll('[data-ways]').forEach((list) => { list.hidden = !ways; });
@@ -156,42 +168,7 @@ export class Panel {
         this.#part('result').hidden = true;
     }
 
-    /** Writes each problem beside its field and goes to the first. @returns {boolean} whether a field was found */
-    fields(form, problems) {
-        this.noFields(form);
-        const wrong = Object.entries(problems).filter(([name]) => form?.elements.namedItem(name));
-        wrong.forEach(([name, problem]) => markField(form.elements.namedItem(name), problem));
-        if (wrong.length > 0) {
-            form.elements.namedItem(wrong[0][0]).focus();
-        }
-        return wrong.length > 0;
-    }
-
-    noFields(form) {
-        form?.querySelectorAll('[aria-invalid]').forEach((control) => {
-            control.removeAttribute('aria-invalid');
-            control.closest('.field')?.classList.remove('has-error');
-        });
-        form?.querySelectorAll('.field-error').forEach((line) => { line.textContent = ''; });
-    }
-
     #part(name) {
         return this.#section.querySelector(`[data-${name}]`);
     }
-}
-
-function markField(control, problem) {
-    const id = `${control.id || control.name}-error`;
-    let line = document.getElementById(id);
-    if (line === null) {
-        line = document.createElement('p');
-        line.id = id;
-        line.className = 'field-error';
-        (control.closest('.field') ?? control.parentElement).append(line);
-    }
-    line.textContent = problem;
-    control.setAttribute('aria-invalid', 'true');
-    control.closest('.field')?.classList.add('has-error');
-    const described = new Set((control.getAttribute('aria-describedby') ?? '').split(' ').filter(Boolean));
-    control.setAttribute('aria-describedby', [...described.add(id)].join(' '));
 }

@@ -1,6 +1,6 @@
-/** The site's addresses for the camera: a nonce, a rough detection, a capture. Knows no page and no camera. */
+/** The site's addresses for the camera: a nonce with a challenge, a rough detection, a capture. Knows no page and no camera. */
 
-import { readAnswer } from './answers.js';
+import { readAnswer, readChallenge } from './answers.js';
 
 /** A nonce lives 60 s; an older one than this might die on the way. */
 const NONCE_MS = 45_000;
@@ -21,28 +21,42 @@ export class Site {
         this.#csrf = csrf;
     }
 
-    /** Asks for a nonce now, so that it is there when the frames are. */
-    begin() {
-        this.#nonce = { at: performance.now(), answer: this.#askNonce() };
+    /** Asks for a nonce now, so that it is there when the frames are; and, for a login, for what is to be done then. */
+    begin(flashes = false) {
+        this.#nonce = { at: performance.now(), answer: this.#askNonce(flashes) };
         this.#nonce.answer.catch(() => {}); // told by send()
+    }
+
+    /**
+     * What a living person is to do, once it is known.
+     * @returns {Promise<object|null>} a challenge (see answers.js); null where there is none, or no nonce, as send() will tell
+     */
+    async challenge() {
+        const begun = await this.#nonce?.answer.catch(() => null);
+        return begun?.challenge ?? null;
     }
 
     /**
      * Sends frames with a form's fields, in one request, and uses the nonce up.
      * @param {Blob[]} frames
      * @param {FormData} fields
+     * @param {number[]} numbers of the step of each frame, where a challenge is answered
      * @returns {Promise<object>} an answer of answers.js; its kind is `network` when nothing came
      */
-    async send(frames, fields) {
+    async send(frames, fields, numbers = []) {
         try {
-            if (this.#nonce === null || performance.now() - this.#nonce.at > NONCE_MS) {
+            if (this.#nonce === null || (numbers.length === 0 && performance.now() - this.#nonce.at > NONCE_MS)) {
                 this.begin();
             }
-            const nonce = await this.#nonce.answer;
-            if (nonce.kind !== undefined) {
-                return nonce;
+            const begun = await this.#nonce.answer;
+            if (begun.kind !== undefined) {
+                return begun;
             }
-            fields.set('nonce', nonce.value);
+            fields.set('nonce', begun.value);
+            if (begun.challenge !== null) {
+                fields.set('challenge', begun.challenge.id);
+                fields.set('frame_steps', numbers.join(','));
+            }
             frames.forEach((frame, i) => fields.append('frames[]', frame, `frame-${i + 1}.jpg`));
             return await this.#answer(await this.#post(this.#action, fields, SEND_MS));
         } catch {
@@ -64,21 +78,24 @@ export class Site {
         return Array.isArray(found?.faces) ? { faces: found.faces.map(faceOf) } : null;
     }
 
-    async #askNonce() {
-        const answer = await this.#post('/capture', new URLSearchParams({ purpose: this.#purpose }), ASK_MS);
+    async #askNonce(flash) {
+        const body = JSON.stringify({ purpose: this.#purpose, flash });
+        const answer = await this.#post('/capture', body, ASK_MS, { 'Content-Type': 'application/json' });
         const said = await answer.clone().json().catch(() => null);
-        return answer.ok && typeof said?.nonce === 'string' ? { value: said.nonce } : this.#answer(answer);
+        return answer.ok && typeof said?.nonce === 'string' && said.ok !== false
+            ? { value: said.nonce, challenge: readChallenge(said.challenge) }
+            : this.#answer(answer);
     }
 
     async #answer(answer) {
         return readAnswer(answer.status, await answer.json().catch(() => null), location.href);
     }
 
-    #post(address, body, limitMs) {
+    #post(address, body, limitMs, headers = {}) {
         return fetch(address, {
             method: 'POST',
             body,
-            headers: { 'X-CSRF-Token': this.#csrf, Accept: 'application/json' },
+            headers: { 'X-CSRF-Token': this.#csrf, Accept: 'application/json', ...headers },
             credentials: 'same-origin',
             redirect: 'error',
             signal: AbortSignal.timeout(limitMs),

@@ -18,9 +18,13 @@ export class Speech {
         this.#later = later;
     }
 
-    /** Says it now, or when the gap is over unless something newer came meanwhile. */
-    say(sentence) {
+    /** Says it now, or when the gap is over unless something newer came meanwhile. atOnce: somebody waits for it. */
+    say(sentence, atOnce = false) {
         this.#waiting = sentence;
+        if (atOnce) {
+            this.#said = '';
+            this.#at = -Infinity;
+        }
         const rest = this.#at + GAP_MS - this.#now();
         if (rest <= 0) {
             this.#speak();

@@ -1,6 +1,9 @@
 /** The camera: opening, closing, choosing, and what can be wrong with it. Knows no page beyond the video element it is given. */
 
-const REMEMBERED = 'face-login.camera';
+import { recall, remember } from './memory.js';
+
+/** The camera of the visit before. */
+const REMEMBERED = 'camera';
 
 /** What an error's name means for the person; keys below camera.error. */
 const PROBLEMS = {
@@ -37,7 +40,7 @@ export class Webcam {
     }
 
     /** Opens the chosen, the remembered or the front camera. Rejects with CameraProblem. `lost`: called when it is pulled out. */
-    async open(lost, chosen = recall()) {
+    async open(lost, chosen = recall(REMEMBERED)) {
         this.close();
         if (!navigator.mediaDevices?.getUserMedia) {
             throw new CameraProblem(window.isSecureContext ? 'unsupported' : 'insecure');
@@ -52,6 +55,11 @@ export class Webcam {
             throw CameraProblem.of(error);
         }
         this.#stream.getVideoTracks()[0].addEventListener('ended', () => this.#lost());
+    }
+
+    /** Remembers a camera for the next visit. */
+    prefer(id) {
+        remember(REMEMBERED, id);
     }
 
     /** Puts the camera's light out. */
@@ -80,26 +88,9 @@ export class Webcam {
                 if (PROBLEMS[error?.name] !== 'none') {
                     throw error;
                 }
-                remember(''); // unplugged since: any other will do
+                remember(REMEMBERED, ''); // unplugged since: any other will do
             }
         }
         return navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: 'user' }, audio: false });
-    }
-}
-
-/** Remembers a camera for the next visit; a browser that keeps nothing is no reason to fail. */
-export function remember(id) {
-    try {
-        localStorage.setItem(REMEMBERED, id);
-    } catch {
-        // as said
-    }
-}
-
-function recall() {
-    try {
-        return localStorage.getItem(REMEMBERED) ?? '';
-    } catch {
-        return '';
     }
 }

@@ -20,6 +20,7 @@ final class Config
         public readonly ServerOptions $server,
         public readonly AccessOptions $access,
         public readonly bool $keepCrops,
+        public readonly bool $mayFlash,
     ) {
     }
 
@@ -44,6 +45,7 @@ final class Config
             new ServerOptions(...$server),
             new AccessOptions(...self::named($values['access'])),
             $values['gallery']['keep_crops'],
+            $values['liveness']['flash'] && in_array($values['web']['liveness'], ['active', 'both'], true),
         );
         $config->check();
         return $config;

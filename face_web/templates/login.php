@@ -3,6 +3,8 @@
 /**
  * @var string $mode face, email_face or face_then_password
  * @var int $frames
+ * @var bool $steps whether movements may be asked for
+ * @var bool $flash whether the screen may have to change its colour
  * @var bool $registers
  * @var string $email
  * @var ?string $error
@@ -46,6 +48,8 @@ declare(strict_types=1);
             'form' => $mode === 'face' ? '' : '#claim',
             'upload' => false,
             'poses' => [],
+            'steps' => $steps,
+            'flash' => $flash,
             'links' => ['#password' => $t('login.by_password')]
                 + (!$registers ? [] : ['/register' => $t('login.register_instead')]),
         ]) ?>

@@ -155,6 +155,8 @@ final class LoginPage
             'camera' => true,
             'mode' => $web->loginMode,
             'frames' => $web->burstFrames,
+            'steps' => in_array($web->liveness, ['active', 'both'], true),
+            'flash' => $this->services->config->mayFlash,
             'email' => $email,
             'error' => $error,
             'waiting' => $this->services->handover()->pending($visit->session),

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readAnswer } from '../../public/answers.js';
+import { readAnswer, readChallenge } from '../../public/answers.js';
 
 const PAGE = 'https://site.example/login';
 const read = (status, body) => readAnswer(status, body, PAGE);
@@ -52,4 +52,27 @@ test('a wait is a whole number of seconds, at least one and at most an hour', ()
 test('the problems of a form are sentences by field', () => {
     assert.deepEqual(read(422, { code: 'form', fields: { email: 'In use.', name: 5 } }).fields, { email: 'In use.', name: '' });
     assert.deepEqual(read(422, { code: 'form', fields: null }).fields, {});
+});
+
+const CHALLENGE = { id: 'a1', steps: [{ step: 'turn_left' }, { step: 'flash', colour: '#ff2020' }], frames_per_step: 3, expires_s: 30 };
+
+test('a challenge is read as it was given', () => {
+    assert.deepEqual(readChallenge(CHALLENGE), {
+        id: 'a1',
+        steps: [{ kind: 'turn_left', colour: null }, { kind: 'flash', colour: '#ff2020' }],
+        framesPerStep: 3,
+        expiresMs: 30_000,
+    });
+    assert.deepEqual(readChallenge({ ...CHALLENGE, steps: [] }).steps, []);
+});
+
+test('nothing is asked where there is no challenge, or one that this page does not know', () => {
+    const others = [null, undefined, 'a1', {}, { ...CHALLENGE, steps: [{ step: 'dance' }] }, { ...CHALLENGE, steps: [{ step: 'flash' }] },
+        { ...CHALLENGE, steps: [{ step: 'flash', colour: 'red; x' }] }, { ...CHALLENGE, steps: [null] }];
+    others.forEach((said) => assert.equal(readChallenge(said), null));
+});
+
+test('a refusal for want of life has its own kind and the site’s advice', () => {
+    const answer = readAnswer(200, { ok: false, code: 'not_live', message: 'Turn further.' }, 'http://site.example/login');
+    assert.deepEqual([answer.kind, answer.message], ['not_live', 'Turn further.']);
 });

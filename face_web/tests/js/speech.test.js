@@ -52,3 +52,14 @@ test('after a result nothing that waited is heard', () => {
     speech.say('closer');
     assert.deepEqual(heard, ['closer', '', 'closer']);
 });
+
+test('what somebody waits for is said at once, whatever was said or waits', () => {
+    const { speech, heard, pass } = made();
+    speech.say('still');
+    pass(100);
+    speech.say('closer');
+    speech.say('turn', true);
+    assert.deepEqual(heard, ['still', 'turn']);
+    pass(3000);
+    assert.deepEqual(heard, ['still', 'turn']);
+});
