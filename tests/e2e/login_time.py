@@ -1,6 +1,8 @@
-"""Prints where the time of a login goes, from the click to the account page: python -m e2e.login_time [RUNS].
+"""Prints where the time of a login goes, from the click to the account page: python -m e2e.login_time [RUNS [FILM]].
 
-Run in tests/ with the project's Python, on an otherwise idle machine; it starts a daemon, a site and a browser.
+Run in tests/ with the project's Python, on an otherwise idle machine; it starts a daemon, a site and a browser. With
+FILM, webcam_one_person_640x480.mjpeg, the man in it logs in, without liveness and with a challenge of the two movements
+that he can show (a daemon asks for three by default); he begins each at once and needs up to a second to be seen.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import tempfile
 from pathlib import Path
 
 from daemons import Daemon, start_daemon
+from e2e.actor import Actor
 from e2e.browsers import Camera, chromium, screen
 from e2e.clips import burst
+from e2e.following import Asked, play
 from e2e.people import BARACK, BARACKS
 from playwright.sync_api import Browser, Request, sync_playwright
 from websites import Website, start_website
@@ -21,8 +25,8 @@ from websites import Website, start_website
 CLICK = "() => { const now = Date.now(); document.querySelector('[data-capture]').click(); return now; }"
 
 
-def login(site: Website, browser: Browser, daemon: Daemon) -> dict[str, float]:
-    """One login by a click on the button; milliseconds of its parts."""
+def login(site: Website, browser: Browser, daemon: Daemon, man: Actor | None = None) -> dict[str, float]:
+    """One login by a click on the button, once the page sees the face well; milliseconds of its parts."""
     timings: dict[str, tuple[float, float, float]] = {}
 
     def finished(request: Request) -> None:
@@ -33,10 +37,13 @@ def login(site: Website, browser: Browser, daemon: Daemon) -> dict[str, float]:
 
     with screen(browser, site.base_url) as tab:
         tab.page.on("requestfinished", finished)
+        if man is not None:
+            Asked(tab, site)
         tab.open("/login")
-        tab.page.wait_for_function("() => document.querySelector('video')?.videoWidth > 0")
-        tab.state("looking")
+        tab.page.wait_for_selector('[data-camera][data-state="looking"][data-green="true"]')
         clicked = tab.page.evaluate(CLICK)
+        if man is not None:
+            play(tab, man)
         tab.is_at("/account")
         tab.page.wait_for_load_state("load")
         loaded = tab.page.evaluate(
@@ -46,7 +53,7 @@ def login(site: Website, browser: Browser, daemon: Daemon) -> dict[str, float]:
     nonce_sent, _, nonce_there = timings["/capture"]
     daemon_ms = float(re.findall(r" identify .*?([0-9.]+) ms", daemon.log_path.read_text())[-1])
     return {
-        "camera: three frames": sent - clicked,
+        "camera: the frames, and the steps": sent - clicked,
         "  meanwhile the nonce": nonce_there - nonce_sent,
         "upload, site and daemon": answered - sent,
         "  of it the daemon": daemon_ms,
@@ -60,24 +67,62 @@ def main() -> None:
     """Set up, log in again and again, print medians."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     directory = Path(tempfile.mkdtemp())
-    daemon = start_daemon(directory / "daemon")
-    site = start_website(directory / "site", daemon)
+    daemon = start_daemon(directory / "daemon", "[liveness]\nsteps = 2\n")
     camera = Camera(directory / "clip.y4m")
     try:
+        if len(sys.argv) > 2:
+            filmed(directory, daemon, camera, Path(sys.argv[2]), runs)
+        else:
+            photographed(directory, daemon, camera, runs)
+    finally:
+        daemon.kill()
+        camera.clip.unlink(missing_ok=True)
+
+
+def photographed(directory: Path, daemon: Daemon, camera: Camera, runs: int) -> None:
+    """Somebody of the sample photographs, without liveness."""
+    site = start_website(directory / "site", daemon)
+    try:
         site.visitor().register(BARACKS.name, BARACKS.email, BARACKS.password, burst(BARACK, 4))
-        measured = []
         with sync_playwright() as playwright, chromium(playwright, *camera.arguments) as browser:
+            measured = []
             for _ in range(runs + 1):
                 camera.show(BARACK)
                 measured.append(login(site, browser, daemon))
-        sys.stdout.write(f"median of {runs} logins, milliseconds (least to most)\n")
-        for part in measured[0]:
-            values = sorted(one[part] for one in measured[1:])  # the first warms the caches
-            sys.stdout.write(f"{part:45} {statistics.median(values):7.0f}   ({values[0]:.0f} to {values[-1]:.0f})\n")
+        tell("without liveness", measured)
     finally:
         site.stop()
-        daemon.kill()
-        camera.clip.unlink(missing_ok=True)
+
+
+def filmed(directory: Path, daemon: Daemon, camera: Camera, film: Path, runs: int) -> None:
+    """The man of the film, without liveness and with it, in turn."""
+    modes = ("off", "both")
+    sites = [start_website(directory / "site", daemon, f"liveness = {mode}", mode) for mode in modes]
+    try:
+        with (
+            Actor(camera.clip, film) as man,
+            sync_playwright() as playwright,
+            chromium(playwright, *camera.arguments) as browser,
+        ):
+            pictures = [man.photographed() for _ in range(4)]
+            sites[0].visitor().register(BARACKS.name, BARACKS.email, BARACKS.password, pictures)
+            measured: list[list[dict[str, float]]] = [[], []]
+            for _ in range(runs + 1):
+                for mode, site, found in zip(modes, sites, measured, strict=True):
+                    found.append(login(site, browser, daemon, man if mode == "both" else None))
+        for mode, found in zip(modes, measured, strict=True):
+            tell(f"liveness = {mode}", found)
+    finally:
+        for site in sites:
+            site.stop()
+
+
+def tell(name: str, measured: list[dict[str, float]]) -> None:
+    """Medians; the first login warms the caches."""
+    sys.stdout.write(f"{name}: median of {len(measured) - 1} logins, milliseconds (least to most)\n")
+    for part in measured[0]:
+        values = sorted(one[part] for one in measured[1:])
+        sys.stdout.write(f"{part:45} {statistics.median(values):7.0f}   ({values[0]:.0f} to {values[-1]:.0f})\n")
 
 
 if __name__ == "__main__":
