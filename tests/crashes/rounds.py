@@ -127,15 +127,16 @@ class Harness:
         enrolled = {name: tuple(seeds) for name, seeds in told["enrolled"].items()}
         if told["counts"] != [len(enrolled), sum(map(len, enrolled.values()))]:
             return f"HARM: counts {told['counts']}"
-        if not enrolled:
-            self.history.indexed = False  # where nobody is enrolled, an index is dropped
+        lost = bool(told["error"]) and self.history.indexed
         for outcome, state in self.history.outcomes(cut_short):
             if enrolled == state:
                 if cut_short is not None and cut_short.kind == "backup":
                     self.history.saved = None  # the file may be the former one or the new one
                 if cut_short is not None and outcome == "done":
                     self.history.acknowledge(cut_short)
-                return f"{outcome}, without an index" if told["error"] and self.history.indexed else outcome
+                # Not what an operation leaves that came to its end: a forgetting may be done, and its index not built.
+                self.history.indexed = bool(enrolled) and not told["error"]
+                return f"{outcome}, without an index" if lost and enrolled else outcome
         return f"HARM: {_difference(self.history.state, enrolled)}"
 
     def _do(self, child: Child) -> None:
