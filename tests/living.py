@@ -1,8 +1,8 @@
 """Answers the site's challenges: a photograph on a modelled head that does what is asked, or on a sheet that does.
 
 The head stands in for a person before the camera, where a test is about what lies around the judging: that the way in
-is open, and that nothing else is. Its relief is stronger than a head's, so that it passes whatever is asked. It proves
-nothing about people, and that it passes is the limit that README states of deepfakes.
+is open, and that nothing else is. It proves nothing about people. Smoother than a face, it seldom has the relief that
+is asked for as shipped; so the tests' daemon asks for less, and where another answers STRONGER tries more than once.
 """
 
 from __future__ import annotations
@@ -33,9 +33,21 @@ _LANDMARKS = {
     JOE.path: ((534, 323), (654, 348), (595, 406), (518, 460), (628, 480)),
 }
 EYES_PX = 85
-#: Degrees of a turn and of a nod that a head and a sheet go, steadier than people are.
-_REACH = Reach(24, 20, tremor=0.2)
-LIVING, FLAT = 1.5, 0.0
+
+
+@dataclass(frozen=True)
+class Performer:
+    """depth: the relief of the head, 1 being a head's and 0 a sheet's. reach: how far it goes, steadier than people."""
+
+    depth: float
+    reach: Reach
+
+
+#: Its turns and nods show 0.21 and more.
+LIVING = Performer(1.5, Reach(24, 20, tremor=0.2))
+FLAT = Performer(0.0, LIVING.reach)
+#: Passes the limits that ship in four of five tries.
+STRONGER = Performer(1.65, Reach(28, 22, tremor=0.2))
 
 
 @dataclass(frozen=True)
@@ -65,14 +77,14 @@ def begin(visitor: Visitor, csrf: str | None = None, **wishes: Any) -> Begun:
     return Begun(told["nonce"], asked["id"], steps, asked["frames_per_step"], time.monotonic())
 
 
-def act(portrait: Portrait, begun: Begun, depth: float = LIVING, flat: Sequence[str] = ()) -> list[bytes]:
-    """Frames of somebody who does what is asked. depth: of the head, FLAT a sheet; flat: kinds of steps done by one."""
+def act(portrait: Portrait, begun: Begun, who: Performer = LIVING, flat: Sequence[str] = ()) -> list[bytes]:
+    """Frames of somebody who does what is asked. flat: kinds of steps that are done by a sheet."""
     rng = np.random.default_rng()
     steps = [Step(Kind(kind)) for kind in begun.steps]
     frames = []
-    for number, pose in performed(steps, begun.frames_per_step, _REACH, rng):
-        is_flat = number > 0 and begun.steps[number - 1] in flat
-        frames.append(jpeg(animated(_photograph(portrait), pose, EYES_PX, FLAT if is_flat else depth), rng, 90))
+    for number, pose in performed(steps, begun.frames_per_step, who.reach, rng):
+        depth = FLAT.depth if number > 0 and begun.steps[number - 1] in flat else who.depth
+        frames.append(jpeg(animated(_photograph(portrait), pose, EYES_PX, depth), rng, 90))
     return frames
 
 
@@ -90,12 +102,18 @@ def send(
     return visitor.post("/login/face", fields, jpegs(frames), csrf)
 
 
-def log_in(visitor: Visitor, portrait: Portrait, least_s: float = 1.2, **form: str) -> Answer:
-    """The whole way of somebody who lives. least_s: what a person takes for the steps, as the daemon ships."""
-    begun = begin(visitor)
-    frames = act(portrait, begun)
-    time.sleep(max(0.0, begun.at_s + least_s - time.monotonic()))
-    return send(visitor, begun, frames, **form)
+def log_in(
+    visitor: Visitor, portrait: Portrait, who: Performer = LIVING, tries: int = 1, least_s: float = 1.2, **form: str
+) -> Answer:
+    """The whole way of somebody who lives, and tries again. least_s: what a person takes, as the daemon ships."""
+    for _ in range(tries):
+        begun = begin(visitor)
+        frames = act(portrait, begun, who)
+        time.sleep(max(0.0, begun.at_s + least_s - time.monotonic()))
+        answer = send(visitor, begun, frames, **form)
+        if answer.code != "not_live":
+            break
+    return answer
 
 
 @cache

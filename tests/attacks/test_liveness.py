@@ -232,7 +232,7 @@ def test_an_answer_that_comes_too_late_is_none_and_no_failure(hasty: Website) ->
 def test_a_photograph_that_does_what_is_asked_is_not_live(guarded: Website, victim: Account) -> None:
     visitor = guarded.visitor()
     begun = begin(visitor)
-    answer = send(visitor, patient(begun), act(BARACK, begun, depth=FLAT), email=victim.email)
+    answer = send(visitor, patient(begun), act(BARACK, begun, FLAT), email=victim.email)
     assert refused(answer, visitor, "not_live")
 
 

@@ -18,7 +18,7 @@ from daemons import ROOT, Daemon, start_daemon
 from face_server.client import Client
 from face_server.errors import Unreachable
 
-#: A rebuild by itself after every few changes; one face may be several subjects. A daemon with MobileFaceNet starts with
+#: A rebuild by itself after every few changes; one face may be several subjects. MobileFaceNet lets a daemon start with
 #: half of the work, and what is killed is the same.
 SETTINGS = (
     ("[embedding]\nmodel = mobilefacenet\n" if (ROOT / "models" / "mobilefacenet.tflite").exists() else "")

@@ -135,7 +135,7 @@ def test_up_with_nothing_set_gives_a_login_by_face(up: ComposedSite) -> None:
     answer = up.visitor().register(BARACKS.name, BARACKS.email, BARACKS.password, burst(BARACK, 4))
     assert answer.json == {"ok": True, "location": "/registered"}
     visitor = up.visitor()
-    assert living.log_in(visitor, BARACK_LATER).json["ok"] and visitor.is_in()
+    assert living.log_in(visitor, BARACK_LATER, living.STRONGER, tries=4).json["ok"] and visitor.is_in()
 
 
 def test_localhost_is_the_same_site(up: ComposedSite) -> None:
@@ -163,7 +163,7 @@ def test_both_are_back_after_a_restart_and_know_the_face(engine: Engine, up: Com
     engine.compose("restart", "--timeout", "25")
     wait_until(lambda: health(engine, "daemon") == health(engine, "web") == "healthy", "both are healthy")
     visitor = up.visitor()
-    assert living.log_in(visitor, BARACK_LATER).json["ok"] and visitor.is_in()
+    assert living.log_in(visitor, BARACK_LATER, living.STRONGER, tries=4).json["ok"] and visitor.is_in()
 
 
 def test_the_profile_tls_serves_the_site_with_the_operator_s_certificate(
