@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import ROOT, Daemon, StartDaemon, start_daemon
+from daemons import LIGHT, ROOT, Daemon, StartDaemon, start_daemon
 
 from face_server import __version__
 from face_server.cli import run
@@ -300,7 +300,7 @@ def test_rebuild_builds_the_index_and_empties_the_overlay(daemon: Daemon, sample
 def test_rebuild_offline_is_refused_while_a_daemon_runs_and_works_after_it_stopped(
     tmp_path: Path, daemon_in: StartDaemon, sample_photos: Path
 ) -> None:
-    daemon = daemon_in(tmp_path / "offline", "[index]\nkind = annoy\n")
+    daemon = daemon_in(tmp_path / "offline", f"{LIGHT}[index]\nkind = annoy\n")
     assert daemon.command("enrol", OBAMA, sample_photos / "obama.jpg").returncode == 0
     refused = daemon.command("rebuild", "--offline")
     assert refused.returncode == 2 and refused.stdout == ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import bad_pictures
 import pytest
-from daemons import ROOT, Daemon, StartDaemon
+from daemons import LIGHT, ROOT, Daemon, StartDaemon
 from stub_server import wait_until
 
 from face_server.errors import (
@@ -205,15 +205,15 @@ def test_the_web_learns_match_and_id_and_no_score(daemon: Daemon, sample_photos:
 def test_what_was_acknowledged_is_found_after_a_restart_and_after_a_kill(
     daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path
 ) -> None:
-    first = daemon_in(tmp_path)
+    first = daemon_in(tmp_path, LIGHT)
     with first.client("web") as web:
         web.enrol("stopped", [photo(sample_photos, "biden")])
     assert first.stop() == 0
-    second = daemon_in(tmp_path)
+    second = daemon_in(tmp_path, LIGHT)
     with second.client("web") as web:
         web.enrol("killed", [photo(sample_photos, "obama")])
         second.kill()
-    third = daemon_in(tmp_path)
+    third = daemon_in(tmp_path, LIGHT)
     with third.client() as operator:
         assert operator.identify(photo(sample_photos, "biden")).id == "stopped"
         assert operator.identify(photo(sample_photos, "obama2")).id == "killed"
@@ -236,7 +236,7 @@ def test_a_second_daemon_on_one_gallery_is_refused_with_the_reason(daemon: Daemo
 def test_a_signal_lets_the_request_in_hand_be_answered_and_the_daemon_ends_with_0(
     daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path
 ) -> None:
-    daemon = daemon_in(tmp_path)
+    daemon = daemon_in(tmp_path, LIGHT)
     image = bad_pictures.flat_jpeg(8000, 5000)  # a second of work
     outcome: list[object] = []
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from bad_pictures import flat_jpeg
-from daemons import ROOT, Daemon, start_daemon
+from daemons import LIGHT, ROOT, Daemon, start_daemon
 from e2e.clips import burst
 from e2e.people import BARACK, BARACK_LATER, BARACKS
 from stub_server import PATIENCE_S, Peer, Running, detect, error_of, request, serving, wait_until
@@ -225,7 +225,7 @@ def json_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         wait_until(lambda: "loading" in (directory / "daemon.log").read_text() or process.poll() is not None)
         process.send_signal(signal.SIGUSR1)
 
-    running = start_daemon(directory, "[log]\nformat = json", meanwhile=interfere)
+    running = start_daemon(directory, f"{LIGHT}[log]\nformat = json", meanwhile=interfere)
     yield running
     running.kill()
 

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
-from daemons import start_daemon
+from daemons import LIGHT, start_daemon
 from stub_server import PATIENCE_S, detect, serving, wait_until
 
 from face_server.notify import ALIVE, READY, STOPPING, notify, watchdog_s
@@ -131,7 +131,7 @@ def test_nobody_watches_without_a_watchdog(manager: Manager, monkeypatch: pytest
 
 
 def test_the_daemon_tells_ready_alive_and_stopping_in_this_order(tmp_path: Path, manager: Manager) -> None:
-    daemon = start_daemon(tmp_path / "daemon", environment={"WATCHDOG_USEC": "60000000"})
+    daemon = start_daemon(tmp_path / "daemon", LIGHT, environment={"WATCHDOG_USEC": "60000000"})
     assert [manager.hears(), manager.hears()] == [READY, ALIVE]
     assert daemon.stop() == 0
     assert manager.hears() == STOPPING

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from daemons import StartDaemon
+from daemons import LIGHT, StartDaemon
 
 from face_server.gallery.store.sealing import StoreKey
 
-SEALED = "[gallery]\nencryption_key_file = {}\n"
+SEALED = LIGHT + "[gallery]\nencryption_key_file = {}\n"
 
 
 def test_a_sealed_gallery_serves_its_people_and_tells_the_disk_nothing_about_their_faces(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemons import ROOT, Daemon, start_daemon
+from daemons import LIGHT, ROOT, Daemon, start_daemon
 from monitors import Samples, ask, scraped
 from stub_server import wait_until
 
@@ -32,7 +32,7 @@ def monitor_of(log: Path) -> str:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     # Of so few people auto would make no index, of which there is more to tell.
     annoy = "[index]\nkind = annoy\nrecall = 0.9"
-    running = start_daemon(tmp_path_factory.mktemp("watched"), f"{METRICS}\n{annoy}")
+    running = start_daemon(tmp_path_factory.mktemp("watched"), f"{LIGHT}{METRICS}\n{annoy}")
     yield running
     running.kill()
 

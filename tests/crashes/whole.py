@@ -13,16 +13,14 @@ from random import Random
 
 from crashes.history import Operation, State, after
 from crashes.rounds import Round
-from daemons import ROOT, Daemon, start_daemon
+from daemons import LIGHT, Daemon, start_daemon
 
 from face_server.client import Client
 from face_server.errors import Unreachable
 
-#: A rebuild by itself after every few changes; one face may be several subjects. MobileFaceNet lets a daemon start with
-#: half of the work, and what is killed is the same.
+#: A rebuild by itself after every few changes; one face may be several subjects.
 SETTINGS = (
-    ("[embedding]\nmodel = mobilefacenet\n" if (ROOT / "models" / "mobilefacenet.tflite").exists() else "")
-    + "[index]\nkind = annoy\nrecall = 0.9\ntrees = 5\noverlay_max = 3\n"
+    f"{LIGHT}[index]\nkind = annoy\nrecall = 0.9\ntrees = 5\noverlay_max = 3\n"
     "[decision]\nrefuse_duplicates = false\n[log]\nlevel = warning\n"
 )
 SUBJECTS = 12
