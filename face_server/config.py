@@ -263,7 +263,8 @@ class LivenessConfig:
     flash: bool = _option(
         False, "a challenge may flash the screen in colours; tried on drawn light only, so not on real people yet"
     )
-    expires_s: float = _option(30.0, "a challenge is answered within this", 5, 300)
+    # Three steps at the page's pace, a new beginning, and the upload of a slow line; the site's nonce lives as long.
+    expires_s: float = _option(60.0, "a challenge is answered within this", 5, 300)
     # Nobody turns the head and holds still in less; the daemon's own clock counts, from the challenge to its answer.
     least_step_s: float = _option(0.3, "a person takes at least this for each step", 0, 5)
     max_challenges: int = _option(1000, "challenges open at a time; one more is answered `busy`", 1, 100_000)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from e2e.actor import ABLE, Actor
 from e2e.browsers import Screen
 from playwright.sync_api import Error, Route
@@ -33,6 +35,18 @@ class Asked:
             self._site.forgive()  # so many are asked for that the site would bid to wait
         self.challenges.append(steps)
         route.fulfill(response=answer)
+
+
+def get_in(tab: Screen, man: Actor, look: str = "") -> list[str]:
+    """As `play`, again where a slow machine took so long that the challenge ran out; the steps of the last try."""
+    for _ in range(3):
+        done = play(tab, man, look=look)
+        if "/login" not in tab.page.url or tab.state("result", "locked", "done") == "done":
+            return done
+        if not re.search("too long|用时过长", tab.result):
+            break
+        tab.page.locator("[data-capture]").click()
+    raise AssertionError(f"he was not let in: {tab.result}")
 
 
 def play(tab: Screen, man: Actor, *, follows: bool = True, look: str = "") -> list[str]:
