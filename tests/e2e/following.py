@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from e2e.actor import ABLE, Actor
-from e2e.browsers import Screen
+from e2e.browsers import ARRIVED, Screen
 from playwright.sync_api import Error, Route
 from websites import Website
 
@@ -41,7 +41,8 @@ def get_in(tab: Screen, man: Actor, look: str = "") -> list[str]:
     """As `play`, again where a slow machine took so long that the challenge ran out; the steps of the last try."""
     for _ in range(3):
         done = play(tab, man, look=look)
-        if "/login" not in tab.page.url or tab.state("result", "locked", "done") == "done":
+        tab.page.wait_for_function(ARRIVED, arg=f"{tab.base_url}/account")
+        if "/login" not in tab.page.url:
             return done
         if not re.search("too long|用时过长", tab.result):
             break
