@@ -267,7 +267,7 @@ class LivenessConfig:
     expires_s: float = _option(60.0, "a challenge is answered within this", 5, 300)
     # Nobody turns the head and holds still in less; the daemon's own clock counts, from the challenge to its answer.
     least_step_s: float = _option(0.3, "a person takes at least this for each step", 0, 5)
-    max_challenges: int = _option(1000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
+    max_challenges: int = _option(20_000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
     # About 12 degrees: a nose stands some 0.4 of the distance between the eyes before them; a still one strays by 0.02.
     least_turn: float = _option(0.08, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)
     least_nod: float = _option(0.06, "how far it moves in looking up or down", 0, 2)

@@ -93,7 +93,7 @@ class Presence:
         if request.response is None:
             self.require(request.cmd, level)
             return None
-        # The clock is read before anything is looked at: what counts is when the answer came.
+        # The clock is read before anything is looked at: waiting for other requests counts, looking at frames does not.
         response, now_s = request.response, self._clock()
         challenge = self._challenges.take(response.challenge, request.cmd, response.binding, now_s)
         self._check_counts(challenge, response)

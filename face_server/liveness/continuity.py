@@ -6,7 +6,7 @@ What this cannot see: a film of the person that was cut well, and a camera that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -29,10 +29,14 @@ def check_leaps(frames: Sequence[Frame], options: LivenessConfig) -> Iterator[Fi
 
 
 def check_person(frames: Sequence[Frame], same_person: Callable[[FloatArray, FloatArray], bool]) -> Iterator[Finding]:
-    """Each step's frames, fused, against those that look straight ahead, fused: a turned face alone is hard to tell."""
+    """Each frame of a step against every other of it, which shows the same pose: in their mean, one of somebody else
+    would not show. Then the step's, fused, against those that look straight ahead, fused: a turned face alone is hard
+    to tell.
+    """
     first = _fused(frames, 0)
-    for step in sorted({frame.step for frame in frames} - {0}):
-        same = same_person(first, _fused(frames, step))
+    for step in sorted({frame.step for frame in frames}):
+        own = [frame.vector for frame in frames if frame.step == step]
+        same = all(same_person(*pair) for pair in combinations(own, 2)) and same_person(first, _fused(frames, step))
         yield Finding("person", same, float(same), 1.0, step)
 
 

@@ -37,7 +37,7 @@ final class Liveness
     }
 
     /**
-     * What the login of this nonce must answer. Whoever gets none logs in with the password.
+     * What the login of this nonce must answer. Whoever gets none cannot log in by face.
      *
      * @throws Refused and Unreachable as FaceServer
      */

@@ -159,6 +159,11 @@ def test_another_face_in_one_step_is_found_in_that_step() -> None:
 
     assert failed(continuity.check_person(seen, same)) == []
     assert failed(continuity.check_person(swapped, same)) == [("person", 2)]
+    # One frame among those of a step, which their mean would hide.
+    for step in range(3):
+        place = next(place for place, one in enumerate(seen) if one.step == step)
+        mixed = [*seen[:place], replace(seen[place], vector=np.array([0, 1], np.float32)), *seen[place + 1 :]]
+        assert ("person", step) in failed(continuity.check_person(mixed, same))
 
 
 # --- flash ----------------------------------------------------------------------------------------------------------

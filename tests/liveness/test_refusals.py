@@ -21,7 +21,7 @@ from face_server.evaluation.presentations import Answer, Form, Kit, Presentation
 
 #: Attacks that the checks stop without the passive network.
 HELD = ("photo_moved", "photo_tilted", "photo_bent", "screen_photo")
-RECORDED = ("screen_video", "replay_identical", "replay_recoded", "wrong_order", "swap")
+RECORDED = ("screen_video", "replay_identical", "replay_recoded", "wrong_order", "swap", "mixed")
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ final class CapturePage
                 $challenge->steps,
             ),
             'frames_per_step' => $challenge->framesPerStep,
-            'expires_s' => $challenge->expiresS,
+            'expires_s' => min($challenge->expiresS, Nonces::LIFE_S),
         ];
     }
 

@@ -244,6 +244,22 @@ def swap(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     return Attempt("swap", number, first.steps, begun[:at] + gone_on[at:])
 
 
+def mixed(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
+    """The attacker does what is asked, and puts frames of another man among his own: most of those that look ahead, of
+    whom a login is then, and one of each step, so that no step is of somebody else as a whole.
+    """
+    own = scene.clips[number % len(scene.clips)]
+    others = [clip for clip in scene.clips if clip.person != own.person]
+    first = honest.filmed(own, number // len(scene.clips), scene.frames_per_step, scene.flash, rng)
+    other = honest.answering(others[number % len(others)], first.steps, scene.frames_per_step, rng)
+    last = scene.frames_per_step - 1
+    shots = [
+        theirs if (at < last) or (at > last and at % scene.frames_per_step == last) else ours
+        for at, (ours, theirs) in enumerate(zip(honest.shots(first, rng), honest.shots(other, rng), strict=True))
+    ]
+    return Attempt("mixed", number, first.steps, shots)
+
+
 def camera_loop(scene: Scene, number: int, rng: np.random.Generator) -> Attempt:
     """A virtual camera that plays a stretch of a real video over and over, whatever is asked."""
     steps, clip = scene.ask(rng), scene.clips[number % 2]
@@ -353,7 +369,7 @@ def _face_mask(photo: Photograph, eyes_px: float) -> FloatArray:
 
 #: Attacks by name. Those of the second row need the clips.
 HELD = (photo_moved, photo_tilted, photo_bent, photo_cut_eyes, screen_photo, still_coloured, head_animated)
-RECORDED = (screen_video, replay_identical, replay_recoded, replay_lucky, wrong_order, swap, camera_loop)
+RECORDED = (screen_video, replay_identical, replay_recoded, replay_lucky, wrong_order, swap, mixed, camera_loop)
 SPECIES = {attack.__name__: attack for attack in HELD + RECORDED}
 
 
