@@ -165,14 +165,14 @@ def test_both_commands_measure_real_photographs(
     monkeypatch.setattr(holdout, "assemble_pipeline", lambda config: pipeline)
     for person in sorted((shared_data / "lfw-dev" / "images").iterdir()):
         photos = sorted(person.iterdir())
-        if len(photos) == 8 and sum(1 for _ in tmp_path.glob("images/*")) < 12:
+        if len(photos) == 8 and sum(1 for _ in tmp_path.glob("images/*")) < 24:
             (tmp_path / "images" / person.name).mkdir(parents=True)
             for photo in photos:
                 (tmp_path / "images" / person.name / photo.name).symlink_to(photo)
     shared = ["--images", tmp_path / "images", "--config", ROOT / "config.ini", "--cache", tmp_path / "cache"]
     command(fusion, [*shared, "--json"], monkeypatch)
     told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], told["photos"], told["people"], len(told["rows"])) == (True, 96, 12, 4 + 4 * 8)
+    assert (told["ok"], told["photos"], told["people"], len(told["rows"])) == (True, 192, 24, 4 + 4 * 8)
     fnmr = {(row["enrolled"], row["probes"], row["way"]): row["figures"][0]["fnmr"] for row in told["rows"]}
     assert fnmr[3, 3, "centroid"] < fnmr[3, 1, "centroid"] < fnmr[1, 1, "centroid"] < 0.3
     assert fnmr[1, 1, "centroid, mirrored"] == pytest.approx(fnmr[1, 1, "centroid"], abs=0.03)
@@ -181,7 +181,7 @@ def test_both_commands_measure_real_photographs(
 
     command(holdout, [*shared, "--blocks", "4", "--deals", "1", "--plot", tmp_path / "out.png"], monkeypatch)
     table = capsys.readouterr().out.splitlines()
-    assert "96 photographs of 12 people; curves from 50% of them, measured on the others, 6 splits" in table[0]
+    assert "192 photographs of 24 people; curves from 50% of them, measured on the others, 6 splits" in table[0]
     assert sum("not supported" in line for line in table) >= 2
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.format == "PNG"
