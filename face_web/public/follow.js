@@ -6,8 +6,9 @@
 import { middleOf, progress, shapeOf } from './challenge.js';
 import { pause } from './pause.js';
 
-/** A step that takes longer than this is not done any more. */
+/** A step that takes longer than this is not done any more, unless a slow machine has hardly looked yet. */
 const STEP_MS = 8000;
+const LEAST_LOOKS = 15;
 
 /**
  * A head that still moves on is let, up to so many times what is enough, some 22 degrees: the daemon refuses turns that are
@@ -101,7 +102,7 @@ async function performed(kind, first, { measure, show, until }, signal) {
     const began = performance.now();
     const passed = () => performance.now() - began;
     let before = 0;
-    while (passed() < STEP_MS && performance.now() < until) {
+    for (let looks = 0; (passed() < STEP_MS || looks < LEAST_LOOKS) && performance.now() < until; looks++) {
         const measured = first === null ? null : await measure();
         signal.throwIfAborted();
         if (measured === null) {

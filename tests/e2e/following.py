@@ -39,7 +39,7 @@ class Asked:
 
 def get_in(tab: Screen, man: Actor, look: str = "") -> list[str]:
     """As `play`, again where a slow machine took so long that the challenge ran out; the steps of the last try."""
-    for _ in range(3):
+    for _ in range(5):
         done = play(tab, man, look=look)
         tab.page.wait_for_function(ARRIVED, arg=f"{tab.base_url}/account")
         if "/login" not in tab.page.url:
