@@ -270,7 +270,7 @@ def assemble_presence(config: Config, pipeline: FacePipeline, decision: Decision
 
     asked = [Mode.named(name) for name in (config.liveness.identify, config.liveness.verify, config.liveness.enrol)]
     passive = assemble_passive(config, needed=any(Mode.PASSIVE in mode for mode in asked))
-    return Presence(pipeline, config.liveness, passive, same_person(decision))
+    return Presence(pipeline, config.liveness, passive, same_person(decision), config.server.queue_timeout_s)
 
 
 def assemble_passive(config: Config, needed: bool = False) -> PassiveNetwork | None:

@@ -14,6 +14,7 @@ was taken, and the caller asks for another challenge.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import time
@@ -39,6 +40,7 @@ from face_server.wire.replies import (
     RebuildReply,
     RemoveReply,
     StatusReply,
+    StepReply,
     SubjectReply,
     SubjectsReply,
     SubjectSummary,
@@ -59,6 +61,7 @@ from face_server.wire.requests import (
     Request,
     Response,
     Status,
+    Step,
     Subject,
     Subjects,
     Verify,
@@ -131,6 +134,11 @@ class Client:
     ) -> ChallengeReply:
         """What a living person must do now, for one `identify`, `verify` or `enrol`."""
         return self._ask(Challenge(purpose, binding, mode, flash), ChallengeReply)
+
+    def tell_step(self, challenge: str, step: int, images: Sequence[bytes], *, binding: str | None = None) -> StepReply:
+        """A step of a challenge is done, 0 being straight ahead, and these are its images, which come later."""
+        sha256s = tuple(hashlib.sha256(image).hexdigest() for image in images)
+        return self._ask(Step(challenge, step, sha256s, binding), StepReply)
 
     def enrol(
         self,

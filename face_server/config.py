@@ -55,6 +55,10 @@ class ServerConfig:
     max_images: int = _option(10, "images in one message", 1, 100)
     max_image_bytes: int = _option(10 << 20, "bytes of one image", 1024, 1 << 30)
     queue_size: int = _option(64, "requests that may wait for the worker; one more is answered `busy`", 1, 65536)
+    # Less than [web] daemon_timeout_s, so that the site still hears of it and the worker does nothing for nobody.
+    queue_timeout_s: float = _option(
+        10.0, "what has waited longer for the worker is not begun and answered `busy`", 0.05, 3600
+    )
     first_byte_timeout_s: float = _option(
         5.0, "a new connection must send something within this; with TLS, shake hands too", 0.05, 3600
     )
@@ -265,8 +269,10 @@ class LivenessConfig:
     )
     # Three steps at the page's pace, a new beginning, and the upload of a slow line; the site's nonce lives as long.
     expires_s: float = _option(60.0, "a challenge is answered within this", 5, 300)
-    # Nobody turns the head and holds still in less; the daemon's own clock counts, from the challenge to its answer.
+    # Nobody turns the head and holds still in less; the daemon's own clock counts.
     least_step_s: float = _option(0.3, "a person takes at least this for each step", 0, 5)
+    # The page gives a step 8 s, on a slow machine some 12, then takes its pictures.
+    most_step_s: float = _option(15.0, "a step takes no longer than this, from the one before it", 1, 300)
     max_challenges: int = _option(20_000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
     # About 12 degrees: a nose stands some 0.4 of the distance between the eyes before them; a still one strays by 0.02.
     least_turn: float = _option(0.08, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)

@@ -7,24 +7,24 @@ way out that is not a live verdict raises: the caller gets the frames that look 
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from face_server.config import LivenessConfig
 from face_server.errors import ChallengeRequired, Malformed, NotLive, PersonError, TooManyImages
-from face_server.liveness.challenge import Challenge, Challenges, Kind, Mode, SeenFrames, Step
+from face_server.liveness.challenge import MISSING, Challenge, Challenges, Kind, Mode, SeenFrames, Step
 from face_server.liveness.evidence import Finding, Frame, Verdict
 from face_server.liveness.judging import Passive, SamePerson, judge
 from face_server.vision.pipeline import FacePipeline, Purpose, Sighting
 from face_server.wire import requests as req
 from face_server.wire.records import dump_record
-from face_server.wire.replies import ChallengeReply, ChallengeStep
+from face_server.wire.replies import ChallengeReply, ChallengeStep, StepReply
 from face_server.wire.requests import Enrol, Identify, Level, Response, Verify
 
 #: What helps an honest person, by check; no measured values, which would help the others.
 ADVICE = {
-    "missing": "Please do every step that is shown, until the end.",
+    "missing": MISSING,
+    "told": "The pictures are not those of the steps. Please try again.",
     "identical": "The camera gave one picture twice. Please try again.",
     "seen": "These pictures were sent before. Please try again with the camera.",
     "person": "Please be alone in the picture, and stay before the camera until the end.",
@@ -46,7 +46,7 @@ STEP_ADVICE = {
 
 
 class Presence:
-    """Issues challenges and judges answers. For one thread; clock: monotonic seconds."""
+    """Issues challenges, from any thread, and judges answers, in one. Seconds are those of a monotonic clock."""
 
     def __init__(
         self,
@@ -54,50 +54,64 @@ class Presence:
         options: LivenessConfig,
         passive: Passive | None,
         same_person: SamePerson,
-        clock: Callable[[], float] = time.monotonic,
+        queue_s: float = 0.0,
     ) -> None:
+        """queue_s: so long an answer may wait before it is judged, after it came."""
         self._pipeline = pipeline
         self._options = options
         self._passive = passive
         self._same_person = same_person
-        self._clock = clock
-        self._challenges = Challenges(options)
+        self._challenges = Challenges(options, queue_s)
         self._seen = SeenFrames()
 
-    def issue(self, request: req.Challenge) -> ChallengeReply:
+    def issue(self, request: req.Challenge, received_s: float) -> ChallengeReply:
         """A challenge that asks for no less than the daemon does of this command. Raises Busy, Malformed."""
         wanted = Mode.OFF if request.mode is None else Mode.named(request.mode)
         mode = (wanted | self._demanded(request.purpose)) or Mode.ACTIVE
         if Mode.PASSIVE in mode and self._passive is None:
             raise Malformed("This daemon has no passive network: ask for `mode` active, or have the operator fetch it.")
-        made = self._challenges.issue(request.purpose, request.binding, mode, request.flash, self._clock())
+        made = self._challenges.issue(request.purpose, request.binding, mode, request.flash, received_s)
         return ChallengeReply(
             made.id,
             tuple(ChallengeStep(step.kind.value, step.colour) for step in made.steps),
             self._options.frames_per_step,
             self._options.frames_per_step * (len(made.steps) + 1),
+            self._options.most_step_s,
             self._options.expires_s,
         )
+
+    def told(self, request: req.Step, received_s: float) -> StepReply:
+        """A step is done, and these are its images. Raises ChallengeUnknown, Malformed, NotLive."""
+        if len(request.sha256s) != self._options.frames_per_step:
+            each = self._options.frames_per_step
+            raise Malformed(f"`sha256s` names {len(request.sha256s)} images; each step has {each}.")
+        self._challenges.tell(request.challenge, request.binding, request.step, request.sha256s, received_s)
+        return StepReply(request.step)
 
     def require(self, purpose: str, level: Level) -> None:
         """Raises ChallengeRequired where a command that answers none is not taken. The operator's always is."""
         if level is not Level.OPERATOR and self._demanded(purpose):
             raise ChallengeRequired(f"`{purpose}` is taken only with a challenge here: ask for one with `challenge`")
 
-    def shown(self, request: Identify | Verify | Enrol, level: Level, purpose: Purpose) -> tuple[Sighting, ...] | None:
+    def shown(
+        self, request: Identify | Verify | Enrol, level: Level, purpose: Purpose, received_s: float
+    ) -> tuple[Sighting, ...] | None:
         """What looks straight ahead, of a person found to be live; None where nothing was asked and nothing answered.
 
-        Raises ChallengeRequired, ChallengeUnknown, NotLive, Malformed, TooManyImages, and for a frame that does not
-        show one face what is wrong with it, with the frame's place in `detail`.
+        received_s: when the answer came, which is what counts, however long it waited. Raises ChallengeRequired,
+        ChallengeUnknown, NotLive, Malformed, TooManyImages, and for a frame that does not show one face what is wrong
+        with it, with the frame's place in `detail`.
         """
         if request.response is None:
             self.require(request.cmd, level)
             return None
-        # The clock is read before anything is looked at: waiting for other requests counts, looking at frames does not.
-        response, now_s = request.response, self._clock()
-        challenge = self._challenges.take(response.challenge, request.cmd, response.binding, now_s)
+        response = request.response
+        challenge = self._challenges.take(response.challenge, request.cmd, response.binding, received_s)
         self._check_counts(challenge, response)
-        if self._seen.add(hashlib.sha256(image).hexdigest() for image in request.images):
+        hashes = [hashlib.sha256(image).hexdigest() for image in request.images]
+        if challenge.steps and tuple(hashes) != tuple(each for step in challenge.told for each in step):
+            raise NotLive(ADVICE["told"], check="told", advice=ADVICE["told"])
+        if self._seen.add(hashes):
             raise NotLive(ADVICE["seen"], check="seen", advice=ADVICE["seen"])
         sightings = self._sightings(request.images, purpose)
         passive = self._passive if Mode.PASSIVE in challenge.mode else None

@@ -1,7 +1,8 @@
 """The daemon's socket side: accept, dispatch, back-pressure, graceful close. Knows messages, not faces.
 
 The event loop only moves bytes (see `connection`). A request is parsed and admitted here, then handed to the worker;
-`ping` and `status` are answered at once, so that a daemon with a full queue can still be asked how it is.
+what looks at no image is answered at once, so that a daemon with a full queue can still be asked how it is, and the
+steps of a challenge have the time at which they came.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from face_server.wire.legacy import (
 from face_server.wire.messages import encode_error, encode_reply, parse_request
 from face_server.wire.replies import ForgetReply, LoadStatus, PingReply, RebuildReply, Reply, StatusReply
 from face_server.wire.requests import (
+    Challenge,
     Envelope,
     Forget,
     Level,
@@ -48,6 +50,7 @@ from face_server.wire.requests import (
     Refused,
     Request,
     Status,
+    Step,
     required_level,
 )
 from face_server.worker import Worker, run_aside
@@ -63,9 +66,11 @@ SECOND_SIGNAL_S = 1.0
 
 class Handler(Protocol):
     """What the server serves. `handle` and `handle_legacy` run in the worker thread, `rebuild` and `forget` in one of
-    their own, `status` in the event loop, so it must be quick. All raise WireError for what they refuse."""
+    their own, `status` and `at_once` in the event loop, so they must be quick. All raise WireError for what they
+    refuse. received_s is when a request was there, by the monotonic clock."""
 
-    def handle(self, request: Request, level: Level) -> Reply: ...
+    def at_once(self, request: Challenge | Step, received_s: float) -> Reply: ...
+    def handle(self, request: Request, level: Level, received_s: float) -> Reply: ...
     def handle_legacy(self, request: LegacyRequest) -> LegacyReply: ...
     def rebuild(self) -> RebuildReply: ...
     def forget(self, request: Forget) -> ForgetReply: ...
@@ -81,7 +86,7 @@ class FaceServer:
         self._access = access
         self._config = config
         self._limits = Limits(config.max_images, config.max_image_bytes)
-        self._worker = Worker(config.queue_size)
+        self._worker = Worker(config.queue_size, config.queue_timeout_s)
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._listener: asyncio.Server | None = None
         self._tls: ssl.SSLContext | None = None
@@ -225,15 +230,16 @@ class FaceServer:
     async def answer(self, content: bytes, peer: str) -> tuple[bytes, bool]:
         """The content of the reply to the content of a frame, and whether the request was let in. Raises nothing: every
         failure has an answer."""
+        received_s = time.monotonic()
         try:
             parsed = await self._parse(content)
         except Exception:  # noqa: BLE001 - the log gets it with its incident
             parsed = Refused(None, _incident(peer, "reading a request"))
         with about_request(parsed.seq):
             log.debug("%s sent a request of %d bytes", peer, len(content), extra={"peer": peer})
-            return await self._answer(parsed, peer)
+            return await self._answer(parsed, peer, received_s)
 
-    async def _answer(self, parsed: Envelope | Refused, peer: str) -> tuple[bytes, bool]:
+    async def _answer(self, parsed: Envelope | Refused, peer: str, received_s: float) -> tuple[bytes, bool]:
         if isinstance(parsed, Refused):
             code = parsed.error.code
             log.info("%s refused: %s", peer, code, extra={"peer": peer, "outcome": code})
@@ -242,7 +248,7 @@ class FaceServer:
         reply = await self._logged(
             peer,
             parsed.request.cmd,
-            lambda: self._reply(parsed),
+            lambda: self._reply(parsed, received_s),
             lambda error: encode_error(parsed.seq, error),
         )
         return reply, True
@@ -295,10 +301,10 @@ class FaceServer:
             log.info("%s %s %s %.1f ms", peer, command, outcome, ms, extra=fields | {"outcome": outcome, "ms": ms})
             self.observer.request(command, outcome, seconds)
 
-    async def _reply(self, envelope: Envelope) -> bytes:
-        return encode_reply(envelope.seq, await self._dispatch(envelope))
+    async def _reply(self, envelope: Envelope, received_s: float) -> bytes:
+        return encode_reply(envelope.seq, await self._dispatch(envelope, received_s))
 
-    async def _dispatch(self, envelope: Envelope) -> Reply:
+    async def _dispatch(self, envelope: Envelope, received_s: float) -> Reply:
         request = envelope.request
         level = self._access.admit(envelope.token, required_level(request))
         match request:
@@ -306,11 +312,16 @@ class FaceServer:
                 return PingReply(__version__, ready=not self.closing)
             case Status():
                 return self.status()
+            case Challenge() | Step():
+                if self.closing:
+                    raise ShuttingDown("the daemon is stopping; ask again when it is back")
+                return self._handler.at_once(request, received_s)
             case Rebuild():
                 return await asyncio.wrap_future(run_aside(self._handler.rebuild))
             case Forget():
                 return await asyncio.wrap_future(run_aside(lambda: self._handler.forget(request)))
-        return await asyncio.wrap_future(self._worker.submit(lambda: self._handler.handle(request, level)))
+        handled = self._worker.submit(lambda: self._handler.handle(request, level, received_s))
+        return await asyncio.wrap_future(handled)
 
 
 def _incident(peer: str, command: str) -> Internal:

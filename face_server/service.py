@@ -1,7 +1,8 @@
 """The use-cases: a request in, a reply or a named error out. Owns the decision; knows no sockets and no JSON.
 
-Synchronous; all but `status` and `rebuild` are called from the one worker thread. Every way out that is not an explicit
-match is no: an exception, a missing candidate and a score that is not a number all mean "not recognised".
+Synchronous; `status`, `at_once`, `rebuild` and `forget` may be called from any thread, all else from the one worker.
+Every way out that is not an explicit match is no: an exception, a missing candidate and a score that is not a number
+all mean "not recognised".
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ from face_server.wire.requests import (
     Level,
     Remove,
     Request,
+    Step,
     Subject,
     Subjects,
     Verify,
@@ -108,20 +110,26 @@ class Service:
         self._observer = observer
         self._started_s = time.monotonic()
 
-    def handle(self, request: Request, level: Level) -> Reply:
-        """The reply to one request of somebody with this level. Raises WireError."""
+    def at_once(self, request: Challenge | Step, received_s: float) -> Reply:
+        """The reply to a request that looks at no image; quick, from any thread. Raises WireError."""
+        match request:
+            case Challenge():
+                return self._presence.issue(request, received_s)
+            case Step():
+                return self._presence.told(request, received_s)
+
+    def handle(self, request: Request, level: Level, received_s: float) -> Reply:
+        """The reply to one request of somebody with this level, which came at this monotonic time. Raises WireError."""
         match request:
             case Detect():
                 found = self._pipeline.detect(request.image)
                 return DetectReply(found.width, found.height, found.faces)
-            case Challenge():
-                return self._presence.issue(request)
             case Enrol():
-                return self._enrol(request, level)
+                return self._enrol(request, level, received_s)
             case Identify():
-                return self._identify(request, level)
+                return self._identify(request, level, received_s)
             case Verify():
-                return self._verify(request, level)
+                return self._verify(request, level, received_s)
             case Compare():
                 return self._compare(request)
             case Remove():
@@ -191,8 +199,8 @@ class Service:
         threshold = self._decision.verify_threshold(found.templates, probes)
         return Verification(is_match(found.score, threshold), found.score, threshold)
 
-    def _identify(self, request: Identify, level: Level) -> IdentifyReply:
-        outcomes, live = self._outcomes(request, level, Purpose.SEARCH)
+    def _identify(self, request: Identify, level: Level, received_s: float) -> IdentifyReply:
+        outcomes, live = self._outcomes(request, level, Purpose.SEARCH, received_s)
         templates = self._probes(outcomes)
         probes = len(templates)
         try:
@@ -210,9 +218,9 @@ class Service:
         best = found.candidates[0].score if found.candidates else None
         return IdentifyReply(found.match, subject, best, found.threshold, probes, found.candidates, live)
 
-    def _verify(self, request: Verify, level: Level) -> VerifyReply:
+    def _verify(self, request: Verify, level: Level, received_s: float) -> VerifyReply:
         # The pipeline runs before the subject is looked up, so that the time does not tell who is enrolled.
-        outcomes, live = self._outcomes(request, level, Purpose.SEARCH)
+        outcomes, live = self._outcomes(request, level, Purpose.SEARCH, received_s)
         templates = self._probes(outcomes)
         found = self.verification(request.id, _fused(templates), len(templates))
         if level is not Level.OPERATOR:
@@ -220,12 +228,12 @@ class Service:
         return VerifyReply(found.match, request.id, found.score, found.threshold, len(templates), live)
 
     def _outcomes(
-        self, request: Identify | Verify | Enrol, level: Level, purpose: Purpose
+        self, request: Identify | Verify | Enrol, level: Level, purpose: Purpose, received_s: float
     ) -> tuple[list[Outcome], Literal[True] | None]:
         """What became of each image, or, where a challenge is answered, of each that looks straight ahead; whether the
         person was judged to be live. Raises as `Presence.shown`.
         """
-        shown = self._presence.shown(request, level, purpose)
+        shown = self._presence.shown(request, level, purpose, received_s)
         if shown is None:
             return self._captures(request.images, purpose), None
         return [_tried(partial(self._pipeline.capture_of, seen, purpose)) for seen in shown], True
@@ -273,8 +281,8 @@ class Service:
             ),
         )
 
-    def _enrol(self, request: Enrol, level: Level) -> EnrolReply:
-        outcomes, live = self._outcomes(request, level, Purpose.ENROL)
+    def _enrol(self, request: Enrol, level: Level, received_s: float) -> EnrolReply:
+        outcomes, live = self._outcomes(request, level, Purpose.ENROL, received_s)
         if not request.force:
             outcomes = self._of_one_person(request, level, outcomes)
         self._tell_refused(outcomes)

@@ -1,11 +1,13 @@
 """One thread that does the work, and a short queue in front of it. Knows no sockets and no faces.
 
 The networks and the gallery's writes belong to this thread alone, so nothing in them needs a lock against another
-request. A full queue answers `busy` at once: a wait that ends in a time-out helps nobody.
+request. A full queue answers `busy` at once, and so is answered what has waited too long: a wait that ends in a
+time-out helps nobody, and whoever asked has mostly gone by then.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -21,9 +23,10 @@ T = TypeVar("T")
 class Worker:
     """Runs callables one after the other. The thread is a daemon: a stuck one must not keep the process alive."""
 
-    def __init__(self, queue_size: int) -> None:
-        self._tasks: queue.Queue[tuple[Future[Any], Callable[[], Any]] | None] = queue.Queue()
+    def __init__(self, queue_size: int, queue_timeout_s: float = math.inf) -> None:
+        self._tasks: queue.Queue[tuple[float, Future[Any], Callable[[], Any]] | None] = queue.Queue()
         self._queue_size = queue_size
+        self._queue_timeout_s = queue_timeout_s
         self._closed = False
         self._began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -41,13 +44,16 @@ class Worker:
         return 0.0 if began_s is None else time.monotonic() - began_s
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
-        """The task's future result. Raises Busy when `queue_size` wait already, ShuttingDown after close()."""
+        """The task's future result; Busy, undone, where it waited for more than `queue_timeout_s`.
+
+        Raises Busy when `queue_size` wait already, ShuttingDown after close().
+        """
         if self._closed:
             raise ShuttingDown("the daemon is stopping; ask again when it is back")
         if self._tasks.qsize() >= self._queue_size:
             raise Busy(f"{self._queue_size} requests are waiting already; ask again in a moment")
         future: Future[T] = Future()
-        self._tasks.put((future, task))
+        self._tasks.put((time.monotonic(), future, task))
         return future
 
     def close(self, timeout_s: float) -> bool:
@@ -60,11 +66,13 @@ class Worker:
 
     def _run(self) -> None:
         while (item := self._tasks.get()) is not None:
-            future, task = item
+            since_s, future, task = item
             if not future.set_running_or_notify_cancel():
                 continue
             self._began_s = time.monotonic()
             try:
+                if self._began_s - since_s > self._queue_timeout_s:
+                    raise Busy(f"this waited for more than {self._queue_timeout_s:g} s; ask again in a moment")
                 future.set_result(task())
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
                 future.set_exception(error)

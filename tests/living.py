@@ -7,6 +7,7 @@ is asked for as shipped; so the tests' daemon asks for less, and where another a
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,10 +97,34 @@ def send(
     csrf: str | None = None,
     **form: str,
 ) -> Answer:
-    """Answer a challenge with these frames. numbers: their steps, as asked unless given; form: further fields."""
-    told = ",".join(map(str, begun.numbers if numbers is None else numbers))
-    fields = {"nonce": begun.nonce, "challenge": begun.challenge, "frame_steps": told, **form}
+    """Tell of each step and answer a challenge with these frames; the answer is the first no. numbers: their steps, as
+    asked unless given; form: further fields."""
+    of = begun.numbers if numbers is None else numbers
+    for step in range(len(begun.steps) + 1):
+        told = tell(visitor, begun, step, [frame for frame, at in zip(frames, of, strict=False) if at == step], csrf)
+        if told.code == "not_live":
+            return told
+    return answer(visitor, begun, frames, of, csrf, **form)
+
+
+def answer(
+    visitor: Visitor,
+    begun: Begun,
+    frames: Sequence[bytes],
+    numbers: Sequence[int] | None = None,
+    csrf: str | None = None,
+    **form: str,
+) -> Answer:
+    """As `send`, without a word of the steps before."""
+    of = ",".join(map(str, begun.numbers if numbers is None else numbers))
+    fields = {"nonce": begun.nonce, "challenge": begun.challenge, "frame_steps": of, **form}
     return visitor.post("/login/face", fields, jpegs(frames), csrf)
+
+
+def tell(visitor: Visitor, begun: Begun, step: int, frames: Sequence[bytes], csrf: str | None = None) -> Answer:
+    """Say that a step is done, as the page does."""
+    sha256s = [hashlib.sha256(frame).hexdigest() for frame in frames]
+    return visitor.json("/capture/step", {"challenge": begun.challenge, "step": step, "sha256s": sha256s}, csrf)
 
 
 def log_in(
@@ -110,10 +135,10 @@ def log_in(
         begun = begin(visitor)
         frames = act(portrait, begun, who)
         time.sleep(max(0.0, begun.at_s + least_s - time.monotonic()))
-        answer = send(visitor, begun, frames, **form)
-        if answer.code != "not_live":
+        told = send(visitor, begun, frames, **form)
+        if told.code != "not_live":
             break
-    return answer
+    return told
 
 
 @cache

@@ -31,9 +31,10 @@ from face_server.wire.replies import (
     RebuildReply,
     Reply,
     StatusReply,
+    StepReply,
     SubjectReply,
 )
-from face_server.wire.requests import Detect, Forget, Level, Request
+from face_server.wire.requests import Challenge, Detect, Forget, Level, Request, Step
 
 WEB, OPERATOR = "w" * 64, "o" * 64
 
@@ -57,7 +58,11 @@ class StubHandler:
         self.faces = 0
         self.raises: BaseException | None = None
 
-    def handle(self, request: Request, level: Level) -> Reply:
+    def at_once(self, request: Challenge | Step, received_s: float) -> Reply:
+        self.seen.append(request)
+        return StepReply(0)
+
+    def handle(self, request: Request, level: Level, received_s: float) -> Reply:
         self.seen.append(request)
         self.entered.release()
         self.gate.wait(2 * PATIENCE_S)

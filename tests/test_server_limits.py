@@ -45,6 +45,22 @@ def test_a_connection_too_many_is_told_busy_and_a_place_is_free_again_after_a_cl
             assert again.ask(cmd="ping")["ok"]
 
 
+def test_what_looks_at_no_image_is_answered_while_the_worker_is_at_work() -> None:
+    """The steps of a challenge have the time at which they came, not that of others' requests."""
+    with serving() as running, running.connect() as busy, running.connect() as other:
+        running.handler.gate.clear()
+        busy.send(detect(b"1"))
+        running.handler.entered.acquire()
+        for asked in (
+            {"cmd": "ping"},
+            {"cmd": "challenge", "purpose": "verify"},
+            {"cmd": "step", "challenge": "c", "step": 0, "sha256s": ["0" * 64]},
+        ):
+            assert other.ask(**asked)["ok"]
+        running.handler.gate.set()
+        assert busy.reply()["ok"]
+
+
 def test_those_who_are_being_told_busy_are_limited_too() -> None:
     with serving(max_connections=3) as running, ExitStack() as stack:
         for _ in range(3):

@@ -56,6 +56,20 @@ def test_one_task_more_than_the_queue_holds_is_refused_and_the_rest_is_done() ->
     assert worker.close(PATIENCE_S)
 
 
+def test_what_waited_too_long_is_busy_and_never_begun_and_what_comes_then_is_done() -> None:
+    worker, gate, done = Worker(queue_size=2, queue_timeout_s=0.05), Gate(), []
+    running = worker.submit(gate)
+    assert gate.began.wait(PATIENCE_S)
+    waiting = worker.submit(lambda: done.append("late"))
+    gate.go.wait(0.1)
+    gate.go.set()
+    assert running.result(PATIENCE_S) == "done", "what was begun is finished, however long it takes"
+    assert isinstance(waiting.exception(PATIENCE_S), Busy)
+    assert worker.submit(lambda: "next").result(PATIENCE_S) == "next"
+    assert done == []
+    assert worker.close(PATIENCE_S)
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), MemoryError()])
 def test_what_a_task_raises_belongs_to_who_waits_and_the_next_one_runs(error: BaseException) -> None:
     worker = Worker(queue_size=2)

@@ -309,9 +309,13 @@ class Visitor:
 
     def capture(self, wishes: Mapping[str, Any], csrf: str | None = None) -> Answer:
         """What the site says to a capture that begins with these wishes."""
+        return self.json("/capture", wishes, csrf)
+
+    def json(self, path: str, said: Mapping[str, Any], csrf: str | None = None) -> Answer:
+        """POST as JSON. csrf: None takes the session's."""
         token = self.csrf() if csrf is None else csrf
         sent = {"Content-Type": "application/json", "X-CSRF-Token": token, "Origin": self.site.base_url}
-        return self.request("POST", "/capture", json.dumps(wishes).encode(), sent)
+        return self.request("POST", path, json.dumps(said).encode(), sent)
 
     def nonce(self, purpose: str = "login", csrf: str | None = None) -> str:
         """Begin a capture."""

@@ -1,5 +1,8 @@
 """The steps that a person is asked to do, and the challenges that may still be answered. Knows no frames and no clock.
 
+Each step is told of when it is done, with the hashes of its images: so its time is that of the daemon's clock, and
+images that are made up later are not those that were told of.
+
 Left and right are the picture's, as everywhere: in a turn to the left the nose moves to the left of the picture as the
 camera took it. A page that mirrors its preview says it the other way round.
 
@@ -9,12 +12,13 @@ Challenges lie in memory: a daemon that starts anew knows none, and whoever was 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, Flag
 
 from face_server.config import LivenessConfig
-from face_server.errors import Busy, ChallengeUnknown, NotLive
+from face_server.errors import Busy, ChallengeUnknown, Malformed, NotLive
 
 
 class Kind(Enum):
@@ -54,6 +58,7 @@ class Challenge:
     """What was asked of whom. id: 32 hex digits, the only thing that must not be guessed.
 
     purpose: the command that may answer. binding: what the site tied it to. issued_s: of a monotonic clock.
+    told: the hashes of the images of each step so far, 0 being straight ahead. told_s: when the latest was told.
     """
 
     id: str
@@ -62,6 +67,8 @@ class Challenge:
     purpose: str
     binding: str | None
     issued_s: float
+    told: tuple[tuple[str, ...], ...] = ()
+    told_s: float = 0.0
 
 
 #: One movement shows depth to the check that needs it, and the widest one does so best.
@@ -73,6 +80,8 @@ COLOURS = ("#ff2020", "#20ff20", "#2020ff", "#ffff20", "#ff20ff", "#20ffff")
 FLASHES = 3
 
 TOO_SOON = "Please take your time with each step, and try again."
+TOO_SLOW = "That took too long. Please do each step as soon as it is shown."
+MISSING = "Please do every step that is shown, until the end."
 
 #: Hashes of 12 frames of about 5,000 answers, some 8 MB.
 MAX_SEEN = 65_536
@@ -91,51 +100,89 @@ def random_steps(movements: int, flash: bool, random: secrets.SystemRandom) -> t
 
 
 class Challenges:
-    """Issues challenges and takes each back once. For one thread."""
+    """Issues challenges, hears of their steps and takes each back once. For any thread."""
 
-    def __init__(self, options: LivenessConfig) -> None:
+    def __init__(self, options: LivenessConfig, queue_s: float = 0.0) -> None:
+        """queue_s: so long may an answer wait for its turn after it came; until then its challenge is kept."""
         self._options = options
+        self._kept_s = options.expires_s + queue_s
         self._random = secrets.SystemRandom()
-        #: In the order they were issued, which is that in which they expire.
+        #: The least lately heard of first.
         self._open: dict[str, Challenge] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def issue(self, purpose: str, binding: str | None, mode: Mode, flash: bool, now_s: float) -> Challenge:
         """A new challenge. Raises Busy when as many as may be are open: whoever has begun may finish."""
-        self._drop_expired(now_s)
-        if len(self._open) >= self._options.max_challenges:
-            raise Busy(f"{len(self._open)} challenges are open already; ask again in a moment")
         flash = flash and self._options.flash
         steps = random_steps(self._options.steps, flash, self._random) if Mode.ACTIVE in mode else ()
         made = Challenge(secrets.token_hex(16), steps, mode, purpose, binding, now_s)
-        self._open[made.id] = made
+        with self._lock:
+            self._drop_expired(now_s)
+            if len(self._open) >= self._options.max_challenges:
+                raise Busy(f"{len(self._open)} challenges are open already; ask again in a moment")
+            self._open[made.id] = made
         return made
 
-    def take(self, challenge_id: str, purpose: str, binding: str | None, now_s: float) -> Challenge:
+    def tell(
+        self, challenge_id: str, binding: str | None, step: int, sha256s: tuple[str, ...], received_s: float
+    ) -> None:
+        """These are the images of the next step, which ended when this came. The latest may be told of twice.
+
+        Raises ChallengeUnknown as `take`, Malformed for another step, NotLive when the step was done sooner than a
+        person can or took too long. The challenge is gone then.
+        """
+        with self._lock:
+            found = self._pop(challenge_id, binding, received_s)
+            if found.told[step:] != (sha256s,):
+                _check_told(found, step, received_s, self._options)
+                found = replace(found, told=(*found.told, sha256s), told_s=received_s)
+            self._open[challenge_id] = found
+
+    def take(self, challenge_id: str, purpose: str, binding: str | None, received_s: float) -> Challenge:
         """The challenge that is answered, which nobody can answer again, whatever comes of it.
 
         Raises ChallengeUnknown, one error for all: unknown, expired, answered before, of another purpose or binding.
-        Raises NotLive when it is answered sooner than a person can do what it asks.
+        Raises NotLive when not all of its steps were told of.
         """
-        self._drop_expired(now_s)
+        with self._lock:
+            found = self._pop(challenge_id, binding, received_s)
+        if found.purpose != purpose:
+            raise _unknown()
+        if found.steps and len(found.told) <= len(found.steps):
+            raise NotLive(MISSING, check="missing", step=len(found.told), advice=MISSING)
+        return found
+
+    def _pop(self, challenge_id: str, binding: str | None, received_s: float) -> Challenge:
         found = self._open.pop(challenge_id, None)
-        if found is None or (found.purpose, found.binding) != (purpose, binding):
-            raise ChallengeUnknown(
-                "this challenge is not open: ask for a new one (each is for one command and one answer, and expires)"
-            )
-        least_s = self._options.least_step_s * len(found.steps)
-        if now_s - found.issued_s < least_s:
-            raise NotLive(TOO_SOON, check="too_soon", advice=TOO_SOON)
+        if found is None or found.binding != binding or received_s - found.issued_s > self._options.expires_s:
+            raise _unknown()
         return found
 
     def _drop_expired(self, now_s: float) -> None:
         while self._open:
             oldest = next(iter(self._open.values()))
-            if now_s - oldest.issued_s <= self._options.expires_s:
+            if now_s - oldest.issued_s <= self._kept_s:
                 return
             del self._open[oldest.id]
+
+
+def _check_told(found: Challenge, step: int, received_s: float, options: LivenessConfig) -> None:
+    if step != len(found.told) or step > len(found.steps):
+        raise Malformed(f"Step {step} was told of; after {len(found.told)} of {len(found.steps) + 1} this is not next.")
+    # From the beginning: what a slow line told late must not make the next step look too quick.
+    if received_s - found.issued_s < options.least_step_s * step:
+        raise NotLive(TOO_SOON, check="too_soon", step=step, advice=TOO_SOON)
+    if step > 0 and received_s - found.told_s > options.most_step_s:
+        raise NotLive(TOO_SLOW, check="too_slow", step=step, advice=TOO_SLOW)
+
+
+def _unknown() -> ChallengeUnknown:
+    return ChallengeUnknown(
+        "this challenge is not open: ask for a new one (each is for one command and one answer, and expires)"
+    )
 
 
 class SeenFrames:

@@ -61,8 +61,9 @@ class Fields:
             raise Malformed("`token` must be printable ASCII.")
         return token
 
-    def whole(self, key: str, low: int, high: int, default: int) -> int:
-        value = self._values.get(key, default)
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """An integer of this range; without a default it must be there."""
+        value = self._required(key) if default is None else self._values.get(key, default)
         # To Python True is an integer; to JSON it is not.
         if not isinstance(value, int) or isinstance(value, bool):
             raise Malformed(f"`{key}` must be an integer, it is {kind_of(value)}.")

@@ -7,6 +7,7 @@ sockets, no permissions and no faces. A request is read strictly (an unknown key
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -25,6 +26,8 @@ from face_server.wire.requests import (
     MAX_CANDIDATES,
     MAX_PAGE,
     MAX_RESPONSE_IMAGES,
+    MAX_STEP,
+    MAX_STEP_IMAGES,
     MODES,
     PURPOSES,
     Challenge,
@@ -44,6 +47,7 @@ from face_server.wire.requests import (
     Response,
     Seq,
     Status,
+    Step,
     Subject,
     Subjects,
     Verify,
@@ -61,6 +65,8 @@ MAX_REPLY_TOKENS = 1_000_000
 
 #: Says by a WireError that the bearer of this token may not ask at this level.
 Admit: TypeAlias = Callable[[str | None, Level], object]
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 #: Every key that a request may have.
 REQUEST_KEYS = frozenset(COMMON_KEYS).union(*(kind.keys for kind in COMMANDS.values()))
@@ -187,6 +193,16 @@ class _Source:
             raise Malformed("`frame_steps` must not descend: images are sent in the order they were taken.")
         return Response(self.fields.text("challenge"), tuple(steps), self.binding())
 
+    def step_taken(self) -> Step:
+        hashes = self.fields.values("sha256s")
+        if not 1 <= len(hashes) <= MAX_STEP_IMAGES:
+            raise Malformed(f"`sha256s` has {len(hashes)} entries; a step has 1 to {MAX_STEP_IMAGES} images.")
+        for each in hashes:
+            if not isinstance(each, str) or SHA256.fullmatch(each) is None:
+                raise Malformed("`sha256s` must hold strings of 64 hex digits, in lower case.")
+        step = self.fields.whole("step", 0, MAX_STEP)
+        return Step(self.fields.text("challenge"), step, tuple(hashes), self.binding())
+
     def removal(self) -> Remove:
         if ("id" in self.fields) == ("ids" in self.fields):
             raise Malformed("`remove` takes either `id` or `ids`.")
@@ -204,6 +220,7 @@ _READERS: dict[type[Request], Callable[[_Source], Request]] = {
         source.fields.choice("mode", MODES) if "mode" in source.fields else None,
         source.fields.flag("flash", True),
     ),
+    Step: lambda source: source.step_taken(),
     Enrol: lambda source: Enrol(
         source.fields.subject_id(),
         images := source.images(1),
@@ -237,6 +254,9 @@ def _arguments(request: Request) -> JsonObject:
             return {key: value for key, value in asked.items() if value is not None} | (
                 {} if flash else {"flash": False}
             )
+        case Step(challenge=challenge, step=step, sha256s=sha256s, binding=binding):
+            tied = {} if binding is None else {"binding": binding}
+            return {"challenge": challenge, **tied, "step": step, "sha256s": list(sha256s)}
         case Enrol(id=subject, force=force, replace=replace, response=response):
             flags = ({"force": True} if force else {}) | ({"replace": True} if replace else {})
             return {"id": subject} | flags | _answer(response)

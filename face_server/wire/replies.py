@@ -136,13 +136,22 @@ class ChallengeStep:
 
 @dataclass(frozen=True, slots=True)
 class ChallengeReply:
-    """`challenge` is answered within `expires_s`, by `frames_per_step` images of each step and of the start."""
+    """`challenge` is answered within `expires_s`, by `frames_per_step` images of each step and of the start; each step
+    is done within `step_s`."""
 
     challenge: str
     steps: tuple[ChallengeStep, ...]
     frames_per_step: int
     max_frames: int
+    step_s: float
     expires_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepReply:
+    """The step whose images are now known by their hashes."""
+
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +299,7 @@ Reply: TypeAlias = (
     | StatusReply
     | DetectReply
     | ChallengeReply
+    | StepReply
     | EnrolReply
     | IdentifyReply
     | VerifyReply

@@ -33,6 +33,8 @@ MAX_BINDING_CHARS = 128
 
 #: Images of one answer: no challenge asks for more than 5 steps and the start, of 4 each.
 MAX_RESPONSE_IMAGES = 24
+MAX_STEP = 5
+MAX_STEP_IMAGES = 4
 
 
 class Level(IntEnum):
@@ -89,6 +91,19 @@ class Challenge:
     binding: str | None = field(default=None, repr=False)
     mode: str | None = None
     flash: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The images of one step are taken: their SHA-256 in hex, by which the daemon knows them when they come."""
+
+    cmd: ClassVar[str] = "step"
+    level: ClassVar[Level] = Level.WEB
+    keys: ClassVar[tuple[str, ...]] = ("challenge", "binding", "step", "sha256s")
+    challenge: str = field(repr=False)
+    step: int
+    sha256s: tuple[str, ...] = field(repr=False)
+    binding: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,7 @@ Request: TypeAlias = (
     Ping
     | Detect
     | Challenge
+    | Step
     | Enrol
     | Identify
     | Verify
@@ -224,6 +240,7 @@ COMMANDS: dict[str, type[Request]] = {
         Ping,
         Detect,
         Challenge,
+        Step,
         Enrol,
         Identify,
         Verify,

@@ -179,6 +179,8 @@ return [
     'capture.wait' => 'Too many attempts from here. Please wait {seconds} seconds.',
     'capture.nonce' => 'That took too long. Please take the pictures again.',
     'capture.not_live.too_soon' => 'That was too quick. Take your time with each step.',
+    'capture.not_live.too_slow' => 'That took too long. Do each step as soon as it is shown.',
+    'capture.not_live.told' => 'The pictures changed on their way. Please try again.',
     'capture.not_live.missing' => 'Do every step that is shown, until the end.',
     'capture.not_live.identical' => 'The camera gave one picture twice. Please try again.',
     'capture.not_live.seen' => 'These pictures were sent before. Take new ones with the camera.',

@@ -160,6 +160,8 @@ return [
     'capture.wait' => '来自此处的尝试过多，请等待 {seconds} 秒。',
     'capture.nonce' => '用时过长，请重新拍摄。',
     'capture.not_live.too_soon' => '太快了，请慢慢做每一步。',
+    'capture.not_live.too_slow' => '用时过长，请在提示出现后马上做每一步。',
+    'capture.not_live.told' => '画面在传送途中发生了变化，请再试一次。',
     'capture.not_live.missing' => '请做完提示的每一步。',
     'capture.not_live.identical' => '摄像头两次给出了同一画面，请再试一次。',
     'capture.not_live.seen' => '这些画面以前发送过，请用摄像头重新拍摄。',

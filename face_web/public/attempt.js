@@ -27,14 +27,17 @@ export class Attempt {
     }
 
     /**
-     * Looking straight ahead, then the steps of a challenge; `began` is called between. Rejects as burst, and with TooSlow.
-     * @param {{measure: () => Promise<object|null>, show: object}} means as of follow()
+     * Looking straight ahead, then the steps of a challenge; `began` is called between. Rejects as burst, and as follow().
+     * @param {{measure: () => Promise<object|null>, show: object, tell: Function}} means as of follow()
      */
     async answer(challenge, video, means, began, signal) {
         const until = performance.now() + challenge.expiresMs - SENT_MS;
         const take = (count) => takeBurst(video, count, signal, STEP_BETWEEN_MS);
         this.frames.push(...(await take(challenge.framesPerStep)));
         this.numbers = Array(challenge.framesPerStep).fill(0);
+        if (challenge.steps.length > 0) {
+            means.tell(0, this.frames); // the next waits for it
+        }
         began();
         const { frames, numbers } = await follow(challenge, this.#straight.shape, { ...means, take, until }, signal);
         this.frames.push(...frames);

@@ -15,7 +15,7 @@ import { TooSlow } from './follow.js';
 import { Form } from './form.js';
 import { Guide } from './guidance.js';
 import { Panel } from './panel.js';
-import { Site } from './site.js';
+import { Site, StepRefused } from './site.js';
 import { Steps } from './steps.js';
 import { textsOf } from './texts.js';
 import { CameraProblem, Webcam } from './webcam.js';
@@ -220,7 +220,11 @@ class Camera {
             if (challenge === null) {
                 await this.#attempt.burst(this.#panel.video, this.#perPose, signal);
             } else {
-                const means = { measure: () => this.#detector.measure(this.#panel.video), show: this.#steps };
+                const means = {
+                    measure: () => this.#detector.measure(this.#panel.video),
+                    show: this.#steps,
+                    tell: (number, frames) => this.#site.tell(number, frames),
+                };
                 await this.#attempt.answer(challenge, this.#panel.video, means, () => this.#followed(challenge), signal);
             }
             signal.throwIfAborted();
@@ -241,7 +245,9 @@ class Camera {
     }
 
     #missed(error) {
-        if (!(error instanceof TooSlow)) {
+        if (error instanceof StepRefused) {
+            this.#ending.answered(error.answer);
+        } else if (!(error instanceof TooSlow)) {
             this.#failed(error instanceof Frozen ? 'frozen' : 'other');
         } else if (!this.#ending.again(this.#t('camera.liveness.too_slow'))) {
             this.#end('camera.answer.nonce');

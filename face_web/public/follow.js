@@ -63,37 +63,40 @@ export class Straight {
  * @param {{steps: Array<{kind: string, colour: string|null}>, framesPerStep: number}} challenge
  * @param {object|null} first the person looking straight ahead; null: nobody sees movements here
  * @param {{measure: () => Promise<object|null>, take: (count: number) => Promise<Blob[]>, show: object,
- *     until: number}} means measure: as guidance.js takes it, null where nobody knows; show: a Steps; until: when it is too late
+ *     tell: (number: number, frames: Blob[]) => Promise<void>, until: number}} means measure: as guidance.js takes it, null
+ *     where nobody knows; show: a Steps; tell: a step's pictures are taken; until: when it is too late
  * @returns {Promise<{frames: Blob[], numbers: number[]}>} number: of the step that a frame was taken in, from 1 on.
- *     Rejects with TooSlow, or with the signal's reason
+ *     Rejects with TooSlow, with what tell() rejects with, or with the signal's reason
  */
 export async function follow({ steps, framesPerStep }, first, means, signal) {
-    const { take, show } = means;
+    const { take, show, tell } = means;
     const frames = [];
     const numbers = [];
     for (const [i, step] of steps.entries()) {
         const number = i + 1;
         const [before, after] = [steps[i - 1]?.colour ?? null, steps[number]?.colour ?? null];
+        let taken;
         if (step.colour === null) {
             show.ask(step.kind, number);
             await performed(step.kind, first, means, signal);
             show.hold();
-            frames.push(...(await take(framesPerStep)));
+            taken = await take(framesPerStep);
         } else {
             if (before === null) {
                 show.ask('flash', number);
                 await pause(WARNING_MS, signal);
             }
-            frames.push(...(await lit(step.colour, () => take(framesPerStep), show, signal)));
+            taken = await lit(step.colour, () => take(framesPerStep), show, signal);
             if (after === null) {
                 show.flash(null);
             }
         }
+        frames.push(...taken);
         numbers.push(...Array(framesPerStep).fill(number));
+        const told = tell(number, taken);
         show.done(number);
-        if (number < steps.length && (step.colour === null || after === null)) {
-            await pause(TICK_MS, signal);
-        }
+        const ticks = number < steps.length && (step.colour === null || after === null);
+        await Promise.all([told, pause(ticks ? TICK_MS : 0, signal)]);
     }
     return { frames, numbers };
 }

@@ -1,4 +1,7 @@
-/** The site's addresses for the camera: a nonce with a challenge, a rough detection, a capture. Knows no page and no camera. */
+/**
+ * The site's addresses for the camera: a nonce with a challenge, a step that is done, a rough detection, a capture. Knows no
+ * page and no camera.
+ */
 
 import { readAnswer, readChallenge } from './answers.js';
 
@@ -12,11 +15,21 @@ const ASK_MS = 5_000;
 /** A challenge waits its turn at the daemon, behind other logins: as long as the site waits for that, as shipped. */
 const BEGIN_MS = 16_000;
 
+/** The daemon takes no more of this challenge; `answer` is one of answers.js. */
+export class StepRefused extends Error {
+    constructor(answer) {
+        super(answer.kind);
+        this.answer = answer;
+    }
+}
+
 export class Site {
     #purpose;
     #action;
     #csrf;
     #nonce = null;
+    /** What was told last; each waits for the one before it, since the daemon wants them in their order. */
+    #told = Promise.resolve();
 
     constructor({ purpose, action, csrf }) {
         this.#purpose = purpose;
@@ -28,6 +41,7 @@ export class Site {
     begin(flashes = false) {
         this.#nonce = { at: performance.now(), answer: this.#askNonce(flashes) };
         this.#nonce.answer.catch(() => {}); // told by send()
+        this.#told = Promise.resolve();
     }
 
     /**
@@ -37,6 +51,17 @@ export class Site {
     async challenge() {
         const begun = await this.#nonce?.answer.catch(() => null);
         return begun?.challenge ?? null;
+    }
+
+    /**
+     * Says that a step of the challenge is done, 0 being straight ahead, by the hashes of its pictures.
+     * @param {Blob[]} frames
+     * @returns {Promise<void>} rejects with StepRefused
+     */
+    tell(step, frames) {
+        this.#told = this.#told.then(() => this.#tell(step, frames));
+        this.#told.catch(() => {}); // told by whoever waits for it, or for the next
+        return this.#told;
     }
 
     /**
@@ -81,9 +106,22 @@ export class Site {
         return Array.isArray(found?.faces) ? { faces: found.faces.map(faceOf) } : null;
     }
 
+    async #tell(step, frames) {
+        let answer;
+        try {
+            const { challenge } = await this.#nonce.answer;
+            const sha256s = await Promise.all(frames.map(sha256Of));
+            answer = await this.#answer(await this.#postJson('/capture/step', { challenge: challenge.id, step, sha256s }, ASK_MS));
+        } catch {
+            answer = { ...readAnswer(0, null, location.href), kind: 'network' };
+        }
+        if (answer.kind !== 'ok') {
+            throw new StepRefused(answer);
+        }
+    }
+
     async #askNonce(flash) {
-        const body = JSON.stringify({ purpose: this.#purpose, flash });
-        const answer = await this.#post('/capture', body, BEGIN_MS, { 'Content-Type': 'application/json' });
+        const answer = await this.#postJson('/capture', { purpose: this.#purpose, flash }, BEGIN_MS);
         const said = await answer.clone().json().catch(() => null);
         return answer.ok && typeof said?.nonce === 'string' && said.ok !== false
             ? { value: said.nonce, challenge: readChallenge(said.challenge) }
@@ -92,6 +130,10 @@ export class Site {
 
     async #answer(answer) {
         return readAnswer(answer.status, await answer.json().catch(() => null), location.href);
+    }
+
+    #postJson(address, said, limitMs) {
+        return this.#post(address, JSON.stringify(said), limitMs, { 'Content-Type': 'application/json' });
     }
 
     #post(address, body, limitMs, headers = {}) {
@@ -104,6 +146,11 @@ export class Site {
             signal: AbortSignal.timeout(limitMs),
         });
     }
+}
+
+async function sha256Of(blob) {
+    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()));
+    return [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function faceOf({ box, landmarks }) {

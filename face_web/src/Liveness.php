@@ -2,8 +2,8 @@
 
 /**
  * Owns the challenge that a session is at: asks the daemon for one on behalf of a login's nonce, and holds what comes
- * back to it before anything is asked of the daemon. One at a time: the latest counts, and one answer. Decides on
- * nobody; the daemon judges.
+ * back to it before anything is asked of the daemon. One at a time: the latest counts, each step once, and one answer.
+ * Decides on nobody; the daemon judges.
  */
 
 declare(strict_types=1);
@@ -56,17 +56,49 @@ final class Liveness
             'at' => $this->clock->now(),
             'kinds' => array_map(static fn (LivenessStep $step): string => $step->kind, $challenge->steps),
             'frames_per_step' => $challenge->framesPerStep,
+            'told' => 0,
         ]);
         return $challenge;
+    }
+
+    /**
+     * The challenge of this session whose next step is done; null where it is not the one, or not its next. From now on
+     * the step after it is.
+     */
+    public function advanced(string $id, int $step): ?OpenChallenge
+    {
+        $open = $this->session->get(self::KEY);
+        if (!is_array($open) || $open['id'] !== $id || $open['told'] !== $step || $step > count($open['kinds'])) {
+            return null;
+        }
+        $this->session->set(self::KEY, ['told' => $step + 1] + $open);
+        return self::opened($open);
+    }
+
+    /**
+     * Tells the daemon by their hashes of the pictures of a step that is done.
+     *
+     * @param list<string> $sha256s
+     * @throws Refused and Unreachable as FaceServer
+     */
+    public function tell(OpenChallenge $challenge, int $step, array $sha256s): void
+    {
+        $answer = $challenge->answer;
+        $this->faceServer->stepDone($answer->challenge, $answer->binding, $step, $sha256s);
     }
 
     /** The challenge of this session that is answered, which nobody answers again; null where it is not the one. */
     public function taken(string $id, string $nonce): ?OpenChallenge
     {
         $open = $this->session->take(self::KEY);
-        return is_array($open) && $open['id'] === $id && $open['nonce'] === $nonce
-            ? new OpenChallenge(new LivenessAnswer($id, $nonce, self::frameSteps($open)), $open['kinds'], $open['at'])
-            : null;
+        return is_array($open) && $open['id'] === $id && $open['nonce'] === $nonce ? self::opened($open) : null;
+    }
+
+    /** @param array{id: string, nonce: string, at: int, kinds: list<string>, frames_per_step: int} $open */
+    private static function opened(array $open): OpenChallenge
+    {
+        $answer = new LivenessAnswer($open['id'], $open['nonce'], self::frameSteps($open));
+        return new OpenChallenge($answer, $open['kinds'], $open['frames_per_step'], $open['at']);
     }
 
     /**

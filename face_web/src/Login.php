@@ -81,11 +81,17 @@ final class Login
                 ? $this->identified($frames, $answer)
                 : $this->verified($claimed, $frames, $answer);
         } catch (Refused | Unreachable $error) {
-            if ($error instanceof Refused && $error->errorCode === 'not_live') {
-                return $this->notLive($attempt, $error, $source, $claimed);
+            $outcome = self::withoutVerdict($error, count($frames));
+            if ($outcome->kind === OutcomeKind::NotLive) {
+                // A failure whoever it shows, and told at once also before a password: it says nothing about who that
+                // is, since the daemon judges before it looks anybody up.
+                $this->throttle->failed($attempt);
+                $why = ['by' => 'face', 'why' => 'not_live'];
+                $this->audit->append('login_refused', $claimed?->id, $source, $why);
+            } else {
+                $this->throttle->refunded($attempt);
             }
-            $this->throttle->refunded($attempt);
-            return self::unusable($error, count($frames));
+            return $outcome;
         }
         return $this->decided($attempt, $verdict, $seen, $source, $claimed);
     }
@@ -188,18 +194,6 @@ final class Login
         return Outcome::done($seen);
     }
 
-    /**
-     * A failure whoever it shows, and told at once also before a password: it says nothing about who that is, since the
-     * daemon judges before it looks anybody up.
-     */
-    private function notLive(Attempt $attempt, Refused $refused, string $source, ?Person $claimed): Outcome
-    {
-        $this->throttle->failed($attempt);
-        $this->audit->append('login_refused', $claimed?->id, $source, ['by' => 'face', 'why' => 'not_live']);
-        [$check, $step] = [$refused->detail['check'] ?? '', $refused->detail['step'] ?? null];
-        return Outcome::notLive(is_string($check) ? $check : '', is_int($step) ? $step : null);
-    }
-
     /** As the row is now: the face may have been removed, and the account disabled, while the daemon was at work. */
     private function still(?Person $seen): ?Person
     {
@@ -207,8 +201,13 @@ final class Login
         return $now?->hasActiveFace() === true && $now->face?->subject === $seen?->face?->subject ? $now : null;
     }
 
-    private static function unusable(Refused|Unreachable $error, int $frames): Outcome
+    /** What it came to where the daemon did not say whom it saw. Never a yes. */
+    public static function withoutVerdict(Refused|Unreachable $error, int $frames = 0): Outcome
     {
+        if ($error instanceof Refused && $error->errorCode === 'not_live') {
+            [$check, $step] = [$error->detail['check'] ?? '', $error->detail['step'] ?? null];
+            return Outcome::notLive(is_string($check) ? $check : '', is_int($step) ? $step : null);
+        }
         if ($error instanceof Refused && ($error->isForPerson() || $error->errorCode === 'image_too_large')) {
             return Outcome::quality($error->errorCode, $error->imageCodes($frames));
         }

@@ -17,6 +17,7 @@ final class OpenChallenge
     public function __construct(
         public readonly LivenessAnswer $answer,
         private readonly array $kinds,
+        public readonly int $framesPerStep,
         public readonly int $at,
     ) {
     }

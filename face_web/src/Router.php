@@ -39,6 +39,7 @@ final class Router
             new Route('POST', '/confirm', ConfirmPage::class, 'confirm', Access::Person),
 
             new Route('POST', '/capture', CapturePage::class, 'begin'),
+            new Route('POST', '/capture/step', CapturePage::class, 'step'),
             new Route('POST', '/capture/detect', CapturePage::class, 'detect'),
 
             new Route('GET', '/register', RegisterPage::class, 'show'),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import living
 import pytest
@@ -13,10 +14,10 @@ from daemons import ROOT, Daemon, start_daemon
 from e2e.browsers import Account
 from e2e.clips import burst
 from e2e.people import BARACK, BARACK_LATER, JOE
-from living import FLAT, Begun, act, begin, send
+from living import FLAT, Begun, act, begin, send, tell
 from websites import Answer, Visitor, Website, jpegs, start_website
 
-#: A person who does three steps is not faster than this: [liveness] least_step_s of each.
+#: A person who does three steps is not faster than this: [liveness] least_step_s of each, from the beginning on.
 LEAST_S = 1.0
 NETWORK = "fr-liveness.onnx"
 
@@ -45,8 +46,8 @@ def living_site(site: Website, web_daemon: Daemon, victim: Account) -> Iterator[
 
 @pytest.fixture(scope="module")
 def hasty(site: Website, victim: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
-    """A site whose daemon gives 5 seconds, and takes none under 4.8 for an answer of three steps."""
-    settings = "[liveness]\nexpires_s = 5\nleast_step_s = 1.6"
+    """A site whose daemon gives 5 seconds, at most 2 for a step, and takes no first step under 1.6."""
+    settings = "[liveness]\nexpires_s = 5\nleast_step_s = 1.6\nmost_step_s = 2"
     daemon = start_daemon(tmp_path_factory.mktemp("hasty_daemon"), settings)
     running = start_website(site.directory, daemon, "liveness = both", name="hasty")
     yield running
@@ -109,7 +110,7 @@ def test_a_burst_that_answers_no_challenge_is_no_login(guarded: Website, victim:
 def test_an_answer_without_one_of_its_parts_is_no_login(living_site: Website, left_out: str) -> None:
     visitor = living_site.visitor()
     begun = begin(visitor)
-    answer = send(visitor, begun, act(BARACK, begun), **{left_out: ""})
+    answer = living.answer(visitor, begun, act(BARACK, begun), **{left_out: ""})
     expected = refused(answer, visitor, "nonce") if left_out == "nonce" else malformed(answer, visitor)
     assert expected
 
@@ -128,7 +129,7 @@ def test_frames_for_other_steps_than_were_asked_are_no_answer(living_site: Websi
     ):
         visitor = living_site.visitor()
         begun = begin(visitor)
-        assert malformed(send(visitor, begun, frames[: len(numbers)], numbers), visitor), numbers
+        assert malformed(living.answer(visitor, begun, frames[: len(numbers)], numbers), visitor), numbers
     assert web_daemon.log_path.read_text().count("identify") == before
 
 
@@ -136,7 +137,7 @@ def test_frames_for_other_steps_than_were_asked_are_no_answer(living_site: Websi
 def test_another_number_of_frames_than_was_asked_for_is_no_answer(living_site: Website, count: int) -> None:
     visitor = living_site.visitor()
     begun = begin(visitor)
-    assert malformed(send(visitor, begun, burst(BARACK, 1) * count), visitor)
+    assert malformed(living.answer(visitor, begun, burst(BARACK, 1) * count), visitor)
 
 
 # --- another's answer, or another time's ----------------------------------------------------------------------------
@@ -154,7 +155,7 @@ def test_a_challenge_is_answered_once(living_site: Website) -> None:
 def test_a_malformed_answer_uses_its_challenge_up_too(living_site: Website) -> None:
     visitor = living_site.visitor()
     begun = begin(visitor)
-    assert malformed(send(visitor, begun, burst(BARACK, 3), [0, 0, 0]), visitor)
+    assert malformed(living.answer(visitor, begun, burst(BARACK, 3), [0, 0, 0]), visitor)
     assert refused(send(visitor, begun, act(BARACK, begun)), visitor, "nonce")
 
 
@@ -216,6 +217,19 @@ def test_an_answer_that_comes_sooner_than_anybody_could_give_it_is_none(hasty: W
     assert "too quick" in answer.json["message"]
 
 
+def test_a_step_that_takes_too_long_ends_it_there(hasty: Website) -> None:
+    """Each step's own time counts: whoever has a picture made up for each has not all the time of the challenge."""
+    visitor = hasty.visitor()
+    begun = begin(visitor)
+    frames = burst(BARACK, 12)
+    assert tell(visitor, begun, 0, frames[:3]).json == {"ok": True}
+    time.sleep(2.1)
+    answer = tell(visitor, begun, 1, frames[3:6])
+    assert refused(answer, visitor, "not_live")
+    assert answer.json["step"] == 1 and "too long" in answer.json["message"]
+    assert living.answer(visitor, begun, frames).code == "nonce", "used up"
+
+
 def test_an_answer_that_comes_too_late_is_none_and_no_failure(hasty: Website) -> None:
     hasty.forgive()
     visitor = hasty.visitor()
@@ -224,6 +238,73 @@ def test_an_answer_that_comes_too_late_is_none_and_no_failure(hasty: Website) ->
     time.sleep(max(0.0, begun.at_s + 5.5 - time.monotonic()))
     assert refused(send(visitor, begun, frames), visitor, "nonce")
     assert hasty.rows("SELECT COALESCE(SUM(hits), 0) FROM throttle WHERE scope = 'face_source'") == [["0"]]
+
+
+# --- the steps one by one --------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_steps_that_nobody_told_of_are_not_live(living_site: Website) -> None:
+    visitor = living_site.visitor()
+    begun = patient(begin(visitor))
+    assert refused(living.answer(visitor, begun, act(BARACK, begun)), visitor, "not_live")
+
+
+def test_other_pictures_than_were_told_of_are_not_live(living_site: Website) -> None:
+    """The head moves as asked; but its pictures were made after the time in which they had to be."""
+    visitor = living_site.visitor()
+    begun = patient(begin(visitor))
+    early, late = act(BARACK, begun), act(BARACK, begun)
+    for step in range(len(begun.steps) + 1):
+        assert tell(visitor, begun, step, early[3 * step : 3 * step + 3]).json == {"ok": True}
+    answer = living.answer(visitor, begun, early[:9] + late[9:])
+    assert refused(answer, visitor, "not_live")
+    assert "changed on their way" in answer.json["message"]
+
+
+def test_steps_are_told_of_once_and_in_their_order_or_not_at_all(living_site: Website) -> None:
+    frames = burst(BARACK, 3)
+    for order in ([1], [0, 0], [0, 2], [0, 1, 1], [0, 1, 2, 3, 4], [-1], [24]):
+        visitor = living_site.visitor()
+        begun = patient(begin(visitor))
+        codes = [tell(visitor, begun, step, frames).code for step in order]
+        assert codes == [""] * (len(order) - 1) + ["nonce"], order
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"step": "0"},
+        {"step": 0.5},
+        {"step": True},
+        {"step": None},
+        {"challenge": 7},
+        {"challenge": None},
+        {"sha256s": "0" * 64},
+        {"sha256s": ["0" * 64] * 2},
+        {"sha256s": ["0" * 64] * 4},
+        {"sha256s": ["0" * 63] * 3},
+        {"sha256s": ["G" * 64] * 3},
+        {"sha256s": [["0" * 64]] * 3},
+        {"sha256s": {"a": "0" * 64}},
+    ],
+    ids=str,
+)
+def test_what_tells_of_no_step_is_no_request(living_site: Website, said: dict[str, Any]) -> None:
+    visitor = living_site.visitor()
+    begun = begin(visitor)
+    whole = {"challenge": begun.challenge, "step": 0, "sha256s": ["0" * 64] * 3}
+    assert malformed(visitor.json("/capture/step", whole | said), visitor)
+
+
+def test_a_step_of_another_sessions_challenge_is_none_and_harms_it_not(living_site: Website) -> None:
+    owner, thief = living_site.visitor(), living_site.visitor()
+    owners, thiefs = begin(owner), begin(thief)
+    frames = act(BARACK, owners)
+    assert tell(thief, owners, 0, frames[:3]).code == "nonce"
+    assert tell(living_site.visitor(), owners, 0, frames[:3]).code == "nonce"
+    assert tell(thief, replace(thiefs, challenge="0" * 32), 0, frames[:3]).code == "nonce"
+    assert tell(owner, owners, 0, frames[:3], csrf="0" * 64).status in (403, 419)
+    assert send(owner, patient(owners), frames).json["ok"]
 
 
 # --- a picture instead of a person ----------------------------------------------------------------------------------
@@ -270,14 +351,17 @@ def test_another_face_for_the_movements_is_not_live(living_site: Website) -> Non
 
 
 def test_each_picture_that_is_not_live_counts_and_the_sixth_try_waits(guarded: Website, victim: Account) -> None:
+    early = guarded.visitor()
+    begun = begin(early)
     for _ in range(5):
         visitor = guarded.visitor()
         answer = send(visitor, patient(begin(visitor)), burst(BARACK, 12), email=victim.email)
         assert refused(answer, visitor, "not_live")
     visitor = guarded.visitor()
-    answer = living.log_in(visitor, BARACK, email=victim.email)
-    assert refused(answer, visitor, "wait")
+    answer = visitor.capture({"purpose": "login"})
+    assert refused(answer, visitor, "wait"), "before anybody moves"
     assert answer.json["retry_after_s"] > 0
+    assert refused(send(early, begun, act(BARACK, begun), email=victim.email), early, "wait"), "who began before, too"
     logged = guarded.rows("SELECT detail FROM audit WHERE event = 'login_refused' ORDER BY line DESC LIMIT 1")
     assert "not_live" in logged[0][0]
 

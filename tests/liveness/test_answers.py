@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,14 @@ def ask(client: Client, purpose: str = "identify", binding: str | None = None) -
             return reply, steps
 
 
-def response(reply: ChallengeReply, steps: list[int], binding: str | None = None) -> Response:
-    return Response(reply.challenge, tuple(steps), binding)
+def told(
+    client: Client, asked: ChallengeReply, images: Sequence[bytes], steps: list[int], binding: str | None = None
+) -> Response:
+    """Tell of every step as it was asked, and answer with these steps."""
+    each = asked.frames_per_step
+    for step in range(len(asked.steps) + 1):
+        client.tell_step(asked.challenge, step, images[step * each : (step + 1) * each], binding=binding)
+    return Response(asked.challenge, tuple(steps), binding)
 
 
 # --- the way in -----------------------------------------------------------------------------------------------------
@@ -82,18 +89,18 @@ def response(reply: ChallengeReply, steps: list[int], binding: str | None = None
 def test_a_man_who_does_what_is_asked_is_enrolled_found_and_verified(site: Client, film: Path) -> None:
     asked, steps = ask(site, "enrol", "nonce-1")
     images, numbers = answer(film, steps, take=1)
-    enrolled = site.enrol("the man", images, response=response(asked, numbers, "nonce-1"))
+    enrolled = site.enrol("the man", images, response=told(site, asked, images, numbers, "nonce-1"))
     assert enrolled.live
     assert len(enrolled.images) == 3, "those that look straight ahead, and no others"
 
     asked, steps = ask(site)
     images, numbers = answer(film, steps, take=2)
-    found = site.identify(*images, response=response(asked, numbers))
+    found = site.identify(*images, response=told(site, asked, images, numbers))
     assert (found.match, found.id, found.live) == (True, "the man", True)
 
     asked, steps = ask(site, "verify")
     images, numbers = answer(film, steps, take=3)
-    claimed = site.verify("the man", *images, response=response(asked, numbers))
+    claimed = site.verify("the man", *images, response=told(site, asked, images, numbers))
     assert (claimed.match, claimed.live) == (True, True)
     assert claimed.score is None
 
@@ -120,14 +127,16 @@ def test_images_without_a_challenge_are_told_to_bring_one(site: Client, photo: b
 def test_an_answer_counts_once_for_its_command_and_its_login(site: Client, film: Path) -> None:
     asked, steps = ask(site, "identify", "nonce-1")
     images, numbers = answer(film, steps, take=4)
+    response = told(site, asked, images, numbers, "nonce-1")
     with pytest.raises(ChallengeUnknown):
-        site.verify("the man", *images, response=response(asked, numbers, "nonce-1"))
+        site.verify("the man", *images, response=response)
     with pytest.raises(ChallengeUnknown):
-        site.identify(*images, response=response(asked, numbers, "nonce-1"))  # used up by the attempt before
+        site.identify(*images, response=response)  # used up by the attempt before
     for binding in ("nonce-2", None):
         asked, steps = ask(site, "identify", "nonce-1")
+        response = told(site, asked, images, numbers, "nonce-1")
         with pytest.raises(ChallengeUnknown):
-            site.identify(*images, response=response(asked, numbers, binding))
+            site.identify(*images, response=replace(response, binding=binding))
     with pytest.raises(ChallengeUnknown):
         site.identify(*images, response=Response("0" * 32, tuple(numbers)))
 
@@ -136,10 +145,11 @@ def test_another_connection_may_answer_but_only_once(guarded: Daemon, site: Clie
     """A site's processes share challenges by their id; what ties them to a person is the binding."""
     asked, steps = ask(site)
     images, numbers = answer(film, steps, take=5)
+    response = told(site, asked, images, numbers)
     with guarded.client("web") as other:
-        assert other.identify(*images, response=response(asked, numbers)).live
+        assert other.identify(*images, response=response).live
     with pytest.raises(ChallengeUnknown):
-        site.identify(*images, response=response(asked, numbers))
+        site.identify(*images, response=response)
 
 
 @pytest.mark.parametrize(
@@ -156,23 +166,51 @@ def test_step_numbers_that_do_not_fit_the_challenge_are_refused_by_name(
     site: Client, photo: bytes, numbers: list[int], error: type[WireError]
 ) -> None:
     asked = site.challenge("identify")
+    response = told(site, asked, [photo] * 9, numbers)
     with pytest.raises(error):
-        site.identify(*[photo] * 9, response=response(asked, numbers))
+        site.identify(*[photo] * 9, response=response)
 
 
 def test_missing_steps_are_not_live(site: Client, photo: bytes) -> None:
     asked = site.challenge("identify")
+    response = told(site, asked, [photo] * 9, [0, 0, 0, 1, 1, 1])
     with pytest.raises(NotLive) as refused:
-        site.identify(*[photo] * 6, response=response(asked, [0, 0, 0, 1, 1, 1]))
+        site.identify(*[photo] * 6, response=response)
     assert (refused.value.detail["check"], refused.value.detail["step"]) == ("missing", 2)
 
 
 def test_more_images_than_any_challenge_asks_for_are_too_many(site: Client, photo: bytes) -> None:
     asked = site.challenge("identify")
     with pytest.raises(TooManyImages):
-        site.identify(*[photo] * 25, response=response(asked, [0] * 25))
+        site.identify(*[photo] * 25, response=Response(asked.challenge, (0,) * 25))
     with pytest.raises(TooManyImages):
         site.identify(*[photo] * 11)  # without a challenge the limit is as it was
+
+
+def test_images_that_no_step_told_of_are_not_live_and_steps_that_nobody_told_of_are_missing(
+    site: Client, film: Path
+) -> None:
+    asked, steps = ask(site)
+    images, numbers = answer(film, steps, take=10)
+    response = told(site, asked, images, numbers)
+    images[4], images[5] = images[5], images[4]
+    with pytest.raises(NotLive) as refused:
+        site.identify(*images, response=response)
+    assert refused.value.detail["check"] == "told"
+
+    asked, steps = ask(site)
+    images, numbers = answer(film, steps, take=11)
+    with pytest.raises(NotLive) as refused:
+        site.identify(*images, response=Response(asked.challenge, tuple(numbers)))
+    assert (refused.value.detail["check"], refused.value.detail["step"]) == ("missing", 0)
+
+
+def test_a_step_has_as_many_images_as_were_asked_for(site: Client, photo: bytes) -> None:
+    asked = site.challenge("identify")
+    for count in (1, 2, 4):
+        with pytest.raises(Malformed):
+            site.tell_step(asked.challenge, 0, [photo] * count)
+    site.tell_step(asked.challenge, 0, [photo] * 3)
 
 
 # --- refused for what is seen ---------------------------------------------------------------------------------------
@@ -180,8 +218,9 @@ def test_more_images_than_any_challenge_asks_for_are_too_many(site: Client, phot
 
 def test_the_same_image_again_and_again_is_not_live(site: Client, photo: bytes) -> None:
     asked = site.challenge("identify")
+    response = told(site, asked, [photo] * 9, [0, 0, 0, 1, 1, 1, 2, 2, 2])
     with pytest.raises(NotLive) as refused:
-        site.identify(*[photo] * 9, response=response(asked, [0, 0, 0, 1, 1, 1, 2, 2, 2]))
+        site.identify(*[photo] * 9, response=response)
     assert refused.value.detail["check"] in ("identical", "seen")
     assert refused.value.detail["advice"] == refused.value.message
 
@@ -189,26 +228,28 @@ def test_the_same_image_again_and_again_is_not_live(site: Client, photo: bytes) 
 def test_images_that_were_sent_before_are_not_live(site: Client, film: Path) -> None:
     asked, steps = ask(site)
     images, numbers = answer(film, steps, take=6)
-    site.identify(*images, response=response(asked, numbers))
+    site.identify(*images, response=told(site, asked, images, numbers))
     while True:  # the very challenge again, which the film answers as well
         again, others = ask(site)
         if others == steps:
             break
+    response = told(site, again, images, numbers)
     with pytest.raises(NotLive) as refused:
-        site.identify(*images, response=response(again, numbers))
+        site.identify(*images, response=response)
     assert refused.value.detail["check"] == "seen"
 
 
 def test_a_film_of_other_steps_is_not_live_and_only_the_operator_sees_why_in_numbers(
     site: Client, operator: Client, film: Path
 ) -> None:
-    for client, told in ((site, False), (operator, True)):
+    for client, sees in ((site, False), (operator, True)):
         asked, steps = ask(client)
-        images, numbers = answer(film, steps[::-1], take=7 + told)
+        images, numbers = answer(film, steps[::-1], take=7 + sees)
+        response = told(client, asked, images, numbers)
         with pytest.raises(NotLive) as refused:
-            client.identify(*images, response=response(asked, numbers))
+            client.identify(*images, response=response)
         assert refused.value.detail["check"] == "steps"
-        assert ("findings" in refused.value.detail) is told
+        assert ("findings" in refused.value.detail) is sees
     finding = refused.value.detail["findings"][0]
     assert finding.keys() >= {"check", "ok", "value", "threshold"}
 
@@ -220,8 +261,9 @@ def test_an_image_without_a_face_answers_for_itself_with_its_place(site: Client,
     asked, steps = ask(site)
     images, numbers = answer(film, steps, take=9)
     images[4] = bytes(cv2.imencode(".png", np.full((300, 300, 3), 90, np.uint8))[1])
+    response = told(site, asked, images, numbers)
     with pytest.raises(NoFace) as refused:
-        site.identify(*images, response=response(asked, numbers))
+        site.identify(*images, response=response)
     assert refused.value.detail["frame"] == 4
 
 

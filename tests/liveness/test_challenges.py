@@ -10,13 +10,16 @@ from typing import get_args, get_type_hints
 import pytest
 
 from face_server.config import LIVENESS_MODES, LivenessConfig
-from face_server.errors import Busy, ChallengeUnknown, NotLive
-from face_server.liveness.challenge import Challenges, Kind, Mode, SeenFrames, random_steps
+from face_server.errors import Busy, ChallengeUnknown, Malformed, NotLive
+from face_server.liveness.challenge import Challenge, Challenges, Kind, Mode, SeenFrames, random_steps
 from face_server.wire import requests as req
 from face_server.wire.replies import ChallengeStep
 
-OPTIONS = LivenessConfig(expires_s=30, least_step_s=0.3, steps=3)
-LATER_S = 105.0  # five seconds after those below are issued
+OPTIONS = LivenessConfig(expires_s=30, least_step_s=0.5, most_step_s=8, steps=3)
+LATER_S = 105.0  # five seconds after those below are issued, and one after their last step
+#: The hashes of each step's images, and when they are told of.
+HASHES = [(f"{step}a" * 32, f"{step}b" * 32) for step in range(4)]
+TOLD_S = (101.0, 102.0, 103.0, 104.0)
 
 
 @pytest.fixture
@@ -24,9 +27,26 @@ def challenges() -> Challenges:
     return Challenges(OPTIONS)
 
 
-def test_a_challenge_is_answered_once(challenges: Challenges) -> None:
-    made = challenges.issue("identify", "nonce", Mode.ACTIVE, False, 100.0)
-    assert challenges.take(made.id, "identify", "nonce", LATER_S) == made
+def issue(challenges: Challenges, binding: str | None = "nonce") -> Challenge:
+    """A challenge at 100 s."""
+    return challenges.issue("identify", binding, Mode.ACTIVE, False, 100.0)
+
+
+def tell(challenges: Challenges, made: Challenge, steps: int = 4) -> None:
+    """Of so many steps, each in its time."""
+    for step in range(steps):
+        challenges.tell(made.id, made.binding, step, HASHES[step], TOLD_S[step])
+
+
+def check(refused: pytest.ExceptionInfo[NotLive]) -> tuple[str, int]:
+    return refused.value.detail["check"], refused.value.detail["step"]
+
+
+def test_a_challenge_is_answered_once_and_tells_what_was_told(challenges: Challenges) -> None:
+    made = issue(challenges)
+    tell(challenges, made)
+    answered = challenges.take(made.id, "identify", "nonce", LATER_S)
+    assert answered == replace(made, told=tuple(HASHES), told_s=104.0)
     with pytest.raises(ChallengeUnknown):
         challenges.take(made.id, "identify", "nonce", LATER_S)
 
@@ -43,7 +63,8 @@ def test_a_challenge_is_answered_once(challenges: Challenges) -> None:
 def test_what_is_not_for_this_is_refused_with_one_error_and_is_used_up(
     challenges: Challenges, purpose: str, binding: str | None, now_s: float
 ) -> None:
-    made = challenges.issue("identify", "nonce", Mode.ACTIVE, False, 100.0)
+    made = issue(challenges)
+    tell(challenges, made)
     with pytest.raises(ChallengeUnknown) as refused:
         challenges.take(made.id, purpose, binding, now_s)
     with pytest.raises(ChallengeUnknown) as unknown:
@@ -54,17 +75,91 @@ def test_what_is_not_for_this_is_refused_with_one_error_and_is_used_up(
 
 
 def test_one_that_expires_at_this_moment_still_counts(challenges: Challenges) -> None:
-    made = challenges.issue("identify", None, Mode.ACTIVE, False, 100.0)
-    assert challenges.take(made.id, "identify", None, 130.0) == made
+    made = issue(challenges, None)
+    tell(challenges, made)
+    assert challenges.take(made.id, "identify", None, 130.0).id == made.id
 
 
-def test_who_answers_sooner_than_a_person_can_is_not_live_and_has_used_it_up(challenges: Challenges) -> None:
-    made = challenges.issue("identify", None, Mode.ACTIVE, False, 100.0)
+def test_an_answer_in_time_counts_though_it_waited_for_its_turn_while_others_came() -> None:
+    challenges = Challenges(OPTIONS, queue_s=10.0)
+    made = issue(challenges)
+    tell(challenges, made)
+    challenges.issue("identify", None, Mode.ACTIVE, False, 139.0)
+    assert challenges.take(made.id, "identify", "nonce", 129.0).id == made.id
+
+
+# --- the steps ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_who_answers_without_having_told_of_every_step_is_not_live(challenges: Challenges, steps: int) -> None:
+    made = issue(challenges)
+    tell(challenges, made, steps)
     with pytest.raises(NotLive) as refused:
-        challenges.take(made.id, "identify", None, 100.8)
-    assert refused.value.detail["check"] == "too_soon"
+        challenges.take(made.id, "identify", "nonce", LATER_S)
+    assert check(refused) == ("missing", steps)
+
+
+def test_a_step_that_comes_sooner_than_a_person_can_do_it_is_not_live_and_uses_all_up(challenges: Challenges) -> None:
+    made = issue(challenges)
+    challenges.tell(made.id, "nonce", 0, HASHES[0], 100.0)
+    challenges.tell(made.id, "nonce", 1, HASHES[1], 100.5)
+    with pytest.raises(NotLive) as refused:
+        challenges.tell(made.id, "nonce", 2, HASHES[2], 100.9)
+    assert check(refused) == ("too_soon", 2)
     with pytest.raises(ChallengeUnknown):
-        challenges.take(made.id, "identify", None, LATER_S)
+        challenges.take(made.id, "identify", "nonce", LATER_S)
+
+
+def test_a_step_that_a_slow_line_told_of_late_makes_the_next_one_not_too_quick(challenges: Challenges) -> None:
+    made = issue(challenges)
+    for step, at_s in enumerate((101.0, 103.9, 104.0, 104.1)):
+        challenges.tell(made.id, "nonce", step, HASHES[step], at_s)
+    assert challenges.take(made.id, "identify", "nonce", LATER_S).told == tuple(HASHES)
+
+
+def test_a_step_that_takes_too_long_is_not_live_however_quick_the_others_are(challenges: Challenges) -> None:
+    made = issue(challenges)
+    challenges.tell(made.id, "nonce", 0, HASHES[0], 112.0)  # who looks ahead may take the time that it takes
+    challenges.tell(made.id, "nonce", 1, HASHES[1], 120.0)
+    with pytest.raises(NotLive) as refused:
+        challenges.tell(made.id, "nonce", 2, HASHES[2], 128.1)
+    assert check(refused) == ("too_slow", 2)
+    with pytest.raises(ChallengeUnknown):
+        challenges.tell(made.id, "nonce", 3, HASHES[3], 128.2)
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 4])
+def test_steps_are_told_of_in_their_order_and_once(challenges: Challenges, step: int) -> None:
+    made = issue(challenges)
+    tell(challenges, made, 2)
+    with pytest.raises(Malformed):
+        challenges.tell(made.id, "nonce", step, ("f" * 64,), 103.0)
+    with pytest.raises(ChallengeUnknown):
+        challenges.take(made.id, "identify", "nonce", LATER_S)
+
+
+def test_the_latest_step_may_be_told_of_again_in_the_same_words_and_its_time_stays(challenges: Challenges) -> None:
+    made = issue(challenges)
+    tell(challenges, made, 2)
+    challenges.tell(made.id, "nonce", 1, HASHES[1], 109.0)
+    with pytest.raises(NotLive) as refused:
+        challenges.tell(made.id, "nonce", 2, HASHES[2], 110.1)
+    assert check(refused) == ("too_slow", 2)
+
+
+@pytest.mark.parametrize(("binding", "now_s"), [("other", 102.0), (None, 102.0), ("nonce", 130.1)])
+def test_a_step_of_another_login_or_too_late_is_refused_and_uses_it_up(
+    challenges: Challenges, binding: str | None, now_s: float
+) -> None:
+    made = issue(challenges)
+    with pytest.raises(ChallengeUnknown):
+        challenges.tell(made.id, binding, 0, HASHES[0], now_s)
+    with pytest.raises(ChallengeUnknown):
+        challenges.tell(made.id, "nonce", 0, HASHES[0], 101.0)
+
+
+# --- how many, and which --------------------------------------------------------------------------------------------
 
 
 def test_a_challenge_without_steps_may_be_answered_at_once(challenges: Challenges) -> None:

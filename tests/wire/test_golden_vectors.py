@@ -61,6 +61,8 @@ EXPECTED_REQUESTS = {
     "verify with the same id escaped": Envelope(True, None, req.Verify("Zoë 漢😀", (JPEG,))),
     "challenge": Envelope(11, None, req.Challenge("identify")),
     "challenge with everything": Envelope(11, None, req.Challenge("enrol", "nonce-1", "both", flash=False)),
+    "a step of a challenge": Envelope(11, None, req.Step("0123456789abcdef" * 2, 1, ("0" * 64, "ab" * 32), "nonce-1")),
+    "a step of a challenge without a binding": Envelope(11, None, req.Step("0123456789abcdef" * 2, 0, ("cd" * 32,))),
     "identify that answers a challenge": Envelope(
         12, None, req.Identify((JPEG, PNG), response=req.Response("0123456789abcdef" * 2, (0, 1), "nonce-1"))
     ),
@@ -145,9 +147,11 @@ EXPECTED_REPLIES = {
         (rep.ChallengeStep("turn_left"), rep.ChallengeStep("flash", "#ff2020")),
         frames_per_step=3,
         max_frames=9,
+        step_s=15.0,
         expires_s=30.0,
     ),
-    "challenge for the network alone": rep.ChallengeReply("0123456789abcdef" * 2, (), 3, 3, 30.0),
+    "challenge for the network alone": rep.ChallengeReply("0123456789abcdef" * 2, (), 3, 3, 7.5, 30.0),
+    "a step of a challenge is known": rep.StepReply(2),
     "identify of a living person": rep.IdentifyReply(True, "Zoë", live=True),
     "enrol of a living person": rep.EnrolReply("anna", 1, (rep.AcceptedImage(17, False, FACE, QUALITY),), live=True),
     "verify of a living person": rep.VerifyReply(False, "anna", live=True),

@@ -59,6 +59,11 @@ final class Answers
             : new LivenessChallenge($id, $steps, $each, $reply->float('expires_s'));
     }
 
+    public static function stepKnown(Reply $reply, int $step): bool
+    {
+        return $reply->int('step') === $step ? true : throw Garbled::because('it answered about another step');
+    }
+
     /** @param bool $live whether a challenge was answered: then the reply must say so */
     public static function identified(Reply $reply, bool $live = false): ?string
     {

@@ -37,6 +37,15 @@ interface FaceServer
     public function challenge(string $purpose, string $mode, string $binding, bool $flash = false): LivenessChallenge;
 
     /**
+     * A step of a challenge is done, 0 being straight ahead: these are its pictures, which come later. In their order,
+     * and soon after each: the daemon's clock counts. Whatever is Refused has used the challenge up.
+     *
+     * @param string $binding exactly what the challenge was tied to
+     * @param list<string> $sha256s in hex, of each picture of the step
+     */
+    public function stepDone(string $challenge, string $binding, int $step, array $sha256s): void;
+
+    /**
      * Who is this (1:N)?
      *
      * @param list<string> $images raw bytes, all of one person

@@ -94,6 +94,13 @@ final class SocketFaceServer implements FaceServer
         return $this->ask($read, $request + ['flash' => $flash]);
     }
 
+    public function stepDone(string $challenge, string $binding, int $step, array $sha256s): void
+    {
+        $request = ['cmd' => 'step', 'challenge' => $challenge, 'binding' => $binding];
+        $request += ['step' => $step, 'sha256s' => $sha256s];
+        $this->ask(static fn (Reply $reply): bool => Answers::stepKnown($reply, $step), $request);
+    }
+
     public function identify(array $images, ?LivenessAnswer $answer = null): ?string
     {
         $read = static fn (Reply $reply): ?string => Answers::identified($reply, $answer !== null);

@@ -1,8 +1,8 @@
 <?php
 
 /**
- * What the camera's script asks before there is a burst: a nonce, with what a living person is to do for a login, and
- * where a face is when the browser cannot find it itself. Neither says anything about who that is.
+ * What the camera's script asks before there is a burst: a nonce, with what a living person is to do for a login; then,
+ * that a step of it is done; and where a face is when the browser cannot find it itself. None tells who that is.
  */
 
 declare(strict_types=1);
@@ -17,6 +17,7 @@ use FaceWeb\FaceServer\Unreachable;
 use FaceWeb\Http\Frames;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
+use FaceWeb\Login;
 use FaceWeb\Security\Nonces;
 use FaceWeb\Services;
 use FaceWeb\Visit;
@@ -49,6 +50,31 @@ final class CapturePage
             'expires_s' => Nonces::LIFE_S,
             'frames' => $this->services->config->web->burstFrames,
         ] + ($challenged ? ['challenge' => $this->challenge($visit, $nonce, $flash)] : []));
+    }
+
+    /** A step is done: by its pictures' hashes the daemon knows them when they come. */
+    public function step(Visit $visit): Response
+    {
+        $said = $visit->request->data();
+        [$id, $step, $sha256s] = [$said['challenge'] ?? null, $said['step'] ?? null, $said['sha256s'] ?? null];
+        if (!is_string($id) || !is_int($step) || !is_array($sha256s) || !array_is_list($sha256s)) {
+            throw HttpError::badRequest('no step of a challenge');
+        }
+        $burst = new Burst($this->services, $visit, Burst::LOGIN);
+        $challenge = $this->services->liveness()->advanced($id, $step);
+        if ($challenge === null) {
+            return $burst->nonceGone();
+        }
+        if (count(array_filter($sha256s, self::isSha256(...))) !== $challenge->framesPerStep) {
+            throw HttpError::badRequest('not as many hashes as the step has pictures');
+        }
+        $visit->session->release();
+        try {
+            $this->services->liveness()->tell($challenge, $step, $sha256s);
+            return Response::json(['ok' => true]);
+        } catch (Refused | Unreachable $error) {
+            return $burst->answer(Login::withoutVerdict($error), '', $challenge);
+        }
     }
 
     public function detect(Visit $visit): Response
@@ -99,6 +125,11 @@ final class CapturePage
             'frames_per_step' => $challenge->framesPerStep,
             'expires_s' => min($challenge->expiresS, Nonces::LIFE_S),
         ];
+    }
+
+    private static function isSha256(mixed $value): bool
+    {
+        return is_string($value) && preg_match('/\A[0-9a-f]{64}\z/', $value) === 1;
     }
 
     /** The body itself, or the file of a form. */

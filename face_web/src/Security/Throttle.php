@@ -167,14 +167,18 @@ final class Throttle
         });
     }
 
-    /** Seconds until this source may have a challenge; 0: now, and it is charged until challengeDone(). */
+    /**
+     * Seconds until this source may have a challenge; 0: now, and it is charged until challengeDone(). Whoever may try
+     * no face just now gets none: nobody does steps to be told to wait.
+     */
     public function awaitChallenge(string $source): int
     {
         return $this->locked(function () use ($source): int {
             $now = $this->clock->now();
             $this->counters->purge($now);
             $place = [[Scope::Challenge, $source]];
-            $wait = $this->counters->lockedS($place, $now);
+            $face = [[Scope::FaceSource, $source], ...self::limits(Attempt::face($source, null))];
+            $wait = $this->counters->lockedS([...$place, ...$face], $now);
             if ($wait === 0) {
                 $this->counters->charge($place, $now);
             }

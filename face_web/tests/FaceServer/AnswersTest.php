@@ -106,6 +106,15 @@ final class AnswersTest extends TestCase
         self::assertSame([], Answers::challenge(self::golden('challenge for the network alone'), false)->steps);
     }
 
+    public function testAStepIsKnownWhenTheAnswerIsAboutIt(): void
+    {
+        $reply = self::golden('a step of a challenge is known');
+        self::assertTrue(Answers::stepKnown($reply, 2));
+        foreach ([1, 3] as $other) {
+            $this->assertGarbled(static fn () => Answers::stepKnown($reply, $other));
+        }
+    }
+
     public function testAChallengeThatAsksForLessThanWasWantedIsNone(): void
     {
         $this->assertGarbled(static fn () => Answers::challenge(self::golden('challenge for the network alone'), true));

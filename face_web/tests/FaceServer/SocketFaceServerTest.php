@@ -218,9 +218,10 @@ final class SocketFaceServerTest extends TestCase
             'expires_s' => 30];
         $live = ['match' => true, 'id' => 'anna', 'live' => true];
         $steps = static fn (array $answer): array => [['read'], ['reply', ['ok' => true] + $answer], ['drain']];
-        $peer = $this->peer($steps($given), $steps($live), $steps($live));
+        $peer = $this->peer($steps($given), $steps(['step' => 1]), $steps($live), $steps($live));
         $client = $peer->client();
         self::assertSame($id, $client->challenge('verify', 'both', 'the nonce')->id);
+        $client->stepDone($id, 'the nonce', 1, [str_repeat('0', 64)]);
         $answer = new LivenessAnswer($id, 'the nonce', [0, 1]);
         self::assertSame('anna', $client->identify(['one', 'two'], $answer));
         self::assertTrue($client->verify('anna', ['one', 'two'], $answer));
@@ -231,6 +232,8 @@ final class SocketFaceServerTest extends TestCase
         );
         self::assertEquals([
             ['cmd' => 'challenge', 'purpose' => 'verify', 'mode' => 'both', 'binding' => 'the nonce', 'flash' => false],
+            ['cmd' => 'step', 'challenge' => $id, 'binding' => 'the nonce', 'step' => 1,
+                'sha256s' => [str_repeat('0', 64)]],
             ['cmd' => 'identify'] + $answered,
             ['cmd' => 'verify', 'id' => 'anna'] + $answered,
         ], $plain);

@@ -112,6 +112,71 @@ final class LivenessTest extends SiteCase
         ];
     }
 
+    public function testEachStepIsToldToTheDaemonAsItComesByTheHashesOfItsPictures(): void
+    {
+        $begun = $this->begin();
+        [$id, $told] = [$begun['challenge']['id'], []];
+        foreach ([0, 1, 2] as $step) {
+            $told[] = $hashes = array_fill(0, 3, hash('sha256', "picture $step"));
+            self::assertSame(['ok' => true], $this->tell($begun, $step, $hashes));
+        }
+        self::assertSame([$id => $told], $this->daemon->told);
+        self::assertTrue($this->answer($begun)['ok']);
+    }
+
+    /**
+     * @dataProvider wrongSteps
+     * @param list<int> $steps
+     */
+    public function testAStepIsToldOfOnceAndInItsPlace(array $steps): void
+    {
+        $begun = $this->begin();
+        foreach (array_slice($steps, 0, -1) as $step) {
+            self::assertSame(['ok' => true], $this->tell($begun, $step));
+        }
+        $asked = $this->daemon->asked;
+        self::assertSame('nonce', $this->tell($begun, end($steps))['code']);
+        self::assertSame($asked, $this->daemon->asked, 'the daemon hears nothing of it');
+    }
+
+    /** @return array<string, array{list<int>}> */
+    public function wrongSteps(): array
+    {
+        return ['the first left out' => [[1]], 'twice' => [[0, 0]], 'one left out' => [[0, 2]],
+            'one too many' => [[0, 1, 2, 3]], 'before the first' => [[-1]]];
+    }
+
+    public function testAStepOfAnotherChallengeIsNone(): void
+    {
+        $before = $this->begin();
+        $now = $this->begin();
+        self::assertSame('nonce', $this->tell($before, 0)['code']);
+        self::assertSame(['ok' => true], $this->tell($now, 0), 'and this one goes on');
+        $this->newBrowser();
+        self::assertSame('nonce', $this->tell($now, 1)['code']);
+    }
+
+    public function testWhatTheDaemonSaysOfAStepIsSaidAtOnceAndCountsAsNoFailure(): void
+    {
+        $answers = [
+            ['not_live', ['check' => 'too_slow', 'step' => 1], 'not_live', 'That took too long.'],
+            ['challenge_unknown', [], 'nonce', 'That took too long.'],
+            ['busy', [], 'unavailable', 'Face recognition'],
+        ];
+        foreach (range(1, 3) as $ignored) {
+            foreach ($answers as [$code, $detail, $told, $message]) {
+                $this->daemon->failBefore = ['step' => Refused::because($code, '', $detail)];
+                $answer = $this->tell($this->begin(), 0);
+                self::assertSame([false, $told], [$answer['ok'], $answer['code']]);
+                self::assertStringStartsWith($message, $answer['message']);
+            }
+        }
+        $this->daemon->failBefore = ['step' => ScriptedFaceServer::away()];
+        self::assertSame('unavailable', $this->tell($this->begin(), 0)['code']);
+        $this->daemon->failBefore = [];
+        self::assertTrue($this->answer($this->begin())['ok']);
+    }
+
     public function testAnAnswerCountsOnceAndForItsOwnNonceAndSession(): void
     {
         $begun = $this->begin();
@@ -164,8 +229,10 @@ final class LivenessTest extends SiteCase
                 $advice = 'Turn your head a little further to your right when you are asked to.';
                 self::assertSame($advice, $answer['message']);
             }
-            $answer = $this->answer($this->begin());
-            self::assertSame(['wait', 30], [$answer['code'], $answer['retry_after_s']]);
+            $asked = $this->daemon->asked;
+            $answer = $this->json($this->capture(['purpose' => 'login']));
+            self::assertSame(['wait', 30], [$answer['code'], $answer['retry_after_s']], 'before anybody moves');
+            self::assertSame($asked, $this->daemon->asked);
             self::assertFalse($this->isIn());
             self::assertSame(303, $this->get('/login/second')->status);
             $logged = $this->services->audit()->recent(1)[0];
@@ -216,6 +283,8 @@ final class LivenessTest extends SiteCase
     {
         return [
             ['too_soon', null, 'That was too quick.'],
+            ['too_slow', 2, 'That took too long.'],
+            ['told', null, 'The pictures changed on their way.'],
             ['missing', 2, 'Do every step'],
             ['identical', null, 'The camera gave one picture twice.'],
             ['seen', null, 'These pictures were sent before.'],
@@ -307,6 +376,18 @@ final class LivenessTest extends SiteCase
             'frame_steps' => implode(',', $numbers),
         ];
         return $this->json($this->post('/login/face', $form, ['frames' => $pictures ?? $this->burst($begun)]));
+    }
+
+    /**
+     * @param array<string, mixed> $begun
+     * @param list<string>|null $hashes
+     * @return array<string, mixed>
+     */
+    private function tell(array $begun, int $step, ?array $hashes = null): array
+    {
+        $hashes ??= array_fill(0, 3, hash('sha256', random_bytes(8)));
+        $said = ['challenge' => $begun['challenge']['id'], 'step' => $step, 'sha256s' => $hashes];
+        return $this->json($this->postJson('/capture/step', $said));
     }
 
     /**

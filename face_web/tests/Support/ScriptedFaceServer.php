@@ -35,6 +35,8 @@ final class ScriptedFaceServer implements FaceServer
     public array $during = [];
     /** @var array<string, array{string, string}> open challenges: id -> purpose and binding */
     public array $challenges = [];
+    /** @var array<string, list<list<string>>> of a challenge, the hashes of each step */
+    public array $told = [];
     /** @var list<array{string, string, bool}> purpose, mode and flash of those that were asked for */
     public array $challenged = [];
     /** @var array<string, mixed>|null the detail of `not_live`, with which every answer to a challenge is refused */
@@ -100,6 +102,16 @@ final class ScriptedFaceServer implements FaceServer
             $steps = [new LivenessStep('turn_left'), $flash ? new LivenessStep('flash', '#ff2020')
                 : new LivenessStep('look_up')];
             return new LivenessChallenge($id, $mode === 'passive' ? [] : $steps, 3, 30.0);
+        });
+    }
+
+    public function stepDone(string $challenge, string $binding, int $step, array $sha256s): void
+    {
+        $this->step('step', function () use ($challenge, $binding, $step, $sha256s): void {
+            if (($this->challenges[$challenge][1] ?? null) !== $binding) {
+                throw Refused::because('challenge_unknown');
+            }
+            $this->told[$challenge][$step] = $sha256s;
         });
     }
 

@@ -119,10 +119,16 @@ abstract class SiteCase extends TestCase
     /** @param array<string, mixed> $wishes as the page's script sends them */
     protected function capture(array $wishes): Response
     {
+        return $this->postJson('/capture', $wishes);
+    }
+
+    /** @param array<string, mixed> $said */
+    protected function postJson(string $path, array $said): Response
+    {
         $headers = ['accept' => 'application/json', 'content-type' => 'application/json', 'origin' => self::BASE,
             'x-csrf-token' => $this->token()];
-        $body = json_encode($wishes, JSON_THROW_ON_ERROR);
-        return $this->handle(new Request('POST', '/capture', [], [], [], $headers, body: $body));
+        $body = json_encode($said, JSON_THROW_ON_ERROR);
+        return $this->handle(new Request('POST', $path, [], [], [], $headers, body: $body));
     }
 
     /**

@@ -29,6 +29,7 @@ function page(measured) {
         means: {
             measure: async () => (measured.length > 1 ? measured.shift() : measured[0]),
             take: async (count) => { told.push(`take ${count}`); return Array(count).fill('frame'); },
+            tell: async (number, frames) => { told.push(`tell ${number} ${frames.length}`); },
             show: { ...show, far() {}, hint() {} },
             until: Infinity,
         },
@@ -38,7 +39,9 @@ function page(measured) {
 test('each step is asked, waited for, taken and numbered before the next', async () => {
     const { told, means } = page([seen(), seen(-0.3), seen(0.3)]);
     const { frames, numbers } = await follow({ steps: [TURN, OTHER], framesPerStep: 3 }, ahead(), means, never);
-    assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'done 1', 'ask turn_right 2', 'hold', 'take 3', 'done 2']);
+    assert.deepEqual(told, [
+        'ask turn_left 1', 'hold', 'take 3', 'tell 1 3', 'done 1', 'ask turn_right 2', 'hold', 'take 3', 'tell 2 3', 'done 2',
+    ]);
     assert.deepEqual(numbers, [1, 1, 1, 2, 2, 2]);
     assert.equal(frames.length, 6);
 });
@@ -50,6 +53,13 @@ test('a head that turns on is let, and taken when it rests', async () => {
     means.measure = async () => looks[looked++];
     await follow({ steps: [TURN], framesPerStep: 3 }, ahead(), means, never);
     assert.equal(looked, 5);
+});
+
+test('a step that the daemon refuses is the last', async () => {
+    const { told, means } = page([seen(-0.3)]);
+    means.tell = async () => { throw new Error('refused'); };
+    await assert.rejects(follow({ steps: [TURN, OTHER], framesPerStep: 3 }, ahead(), means, never), /refused/);
+    assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'done 1']);
 });
 
 test('without steps nothing is asked', async () => {
@@ -71,7 +81,7 @@ test('where nobody sees the movement it has its time', async () => {
     const began = performance.now();
     await follow({ steps: [TURN], framesPerStep: 3 }, null, means, never);
     assert.ok(performance.now() - began >= 2400);
-    assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'done 1']);
+    assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'tell 1 3', 'done 1']);
 });
 
 test('colours come after a warning and stay half a second at least, so that none flashes three times in a second', async () => {

@@ -8,7 +8,7 @@ import { Straight, follow } from '../../public/follow.js';
 /** The person: from the words to the first movement, and until the head is turned by some 22 degrees, which it then stays. */
 const [REACTS_MS, MOVES_MS, TURNED] = [300, 500, 0.3];
 /** The machine: one look for the face with the page's rest, and making one JPEG of the camera's picture. */
-const [LOOK_MS, JPEG_MS, BETWEEN_MS] = [100, 30, 120];
+const [LOOK_MS, JPEG_MS, BETWEEN_MS, TOLD_MS] = [100, 30, 120, 50];
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const kinds = ['turn_left', 'look_up', 'turn_right'];
@@ -33,5 +33,5 @@ const measure = async () => { await wait(LOOK_MS); return seen(); };
 const began = performance.now();
 await take(3);
 const steps = kinds.map((kind) => ({ kind, colour: null }));
-await follow({ steps, framesPerStep: 3 }, straight.shape, { measure, take, show, until: Infinity }, new AbortController().signal);
+await follow({ steps, framesPerStep: 3 }, straight.shape, { measure, take, tell: () => wait(TOLD_MS), show, until: Infinity }, new AbortController().signal);
 console.log(`${kinds.length} movements, looking ahead before them included: ${((performance.now() - began) / 1000).toFixed(1)} s`);
