@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from face_server.config import LivenessConfig
 from face_server.errors import ChallengeRequired, Malformed, NotLive, PersonError, TooManyImages
-from face_server.liveness.challenge import MISSING, Challenge, Challenges, Kind, Mode, SeenFrames, Step
-from face_server.liveness.evidence import Finding, Frame, Verdict
+from face_server.liveness.challenge import Challenge, Challenges, Kind, Mode, SeenFrames, Step
+from face_server.liveness.evidence import Finding, Frame, Unfit, Verdict
 from face_server.liveness.judging import Passive, SamePerson, judge
 from face_server.vision.pipeline import FacePipeline, Purpose, Sighting
 from face_server.wire import requests as req
@@ -23,7 +23,9 @@ from face_server.wire.requests import Enrol, Identify, Level, Response, Verify
 
 #: What helps an honest person, by check; no measured values, which would help the others.
 ADVICE = {
-    "missing": MISSING,
+    "too_soon": "Please take your time with each step, and try again.",
+    "too_slow": "That took too long. Please do each step as soon as it is shown.",
+    "missing": "Please do every step that is shown, until the end.",
     "told": "The pictures are not those of the steps. Please try again.",
     "identical": "The camera gave one picture twice. Please try again.",
     "seen": "These pictures were sent before. Please try again with the camera.",
@@ -80,12 +82,15 @@ class Presence:
             self._options.expires_s,
         )
 
-    def told(self, request: req.Step, received_s: float) -> StepReply:
+    def told(self, request: req.Step, level: Level, received_s: float) -> StepReply:
         """A step is done, and these are its images. Raises ChallengeUnknown, Malformed, NotLive."""
         if len(request.sha256s) != self._options.frames_per_step:
             each = self._options.frames_per_step
             raise Malformed(f"`sha256s` names {len(request.sha256s)} images; each step has {each}.")
-        self._challenges.tell(request.challenge, request.binding, request.step, request.sha256s, received_s)
+        try:
+            self._challenges.tell(request.challenge, request.binding, request.step, request.sha256s, received_s)
+        except Unfit as unfit:
+            raise _not_live((unfit.finding,), (), level) from None
         return StepReply(request.step)
 
     def require(self, purpose: str, level: Level) -> None:
@@ -102,17 +107,16 @@ class Presence:
         ChallengeUnknown, NotLive, Malformed, TooManyImages, and for a frame that does not show one face what is wrong
         with it, with the frame's place in `detail`.
         """
-        if request.response is None:
+        response = request.response
+        if response is None:
             self.require(request.cmd, level)
             return None
-        response = request.response
-        challenge = self._challenges.take(response.challenge, request.cmd, response.binding, received_s)
-        self._check_counts(challenge, response)
-        hashes = [hashlib.sha256(image).hexdigest() for image in request.images]
-        if challenge.steps and tuple(hashes) != tuple(each for step in challenge.told for each in step):
-            raise NotLive(ADVICE["told"], check="told", advice=ADVICE["told"])
-        if self._seen.add(hashes):
-            raise NotLive(ADVICE["seen"], check="seen", advice=ADVICE["seen"])
+        try:
+            challenge = self._challenges.take(response.challenge, request.cmd, response.binding, received_s)
+            self._check_counts(challenge, response)
+            self._check_hashes(challenge, request.images)
+        except Unfit as unfit:
+            raise _not_live((unfit.finding,), (), level) from None
         sightings = self._sightings(request.images, purpose)
         passive = self._passive if Mode.PASSIVE in challenge.mode else None
         frames = [
@@ -121,7 +125,7 @@ class Presence:
         ]
         verdict = judge(frames, challenge.steps, self._options, passive, self._same_person)
         if not verdict.live:
-            raise _not_live(verdict, challenge.steps, level)
+            raise _not_live(verdict.findings, challenge.steps, level)
         return tuple(seen for seen, step in zip(sightings, response.frame_steps, strict=True) if step == 0)
 
     def _demanded(self, purpose: str) -> Mode:
@@ -142,7 +146,17 @@ class Presence:
                     max_images=most,
                 )
             if counts[step] < each:
-                raise NotLive(ADVICE["missing"], check="missing", step=step, advice=ADVICE["missing"])
+                raise Unfit(Finding("missing", False, counts[step], each, step))
+
+    def _check_hashes(self, challenge: Challenge, images: Sequence[bytes]) -> None:
+        """The very images that the steps told of, and none that was ever judged."""
+        hashes = [hashlib.sha256(image).hexdigest() for image in images]
+        told = [each for step in challenge.told for each in step] if challenge.steps else hashes
+        if hashes != told:
+            same = sum(one == other for one, other in zip(hashes, told, strict=False))
+            raise Unfit(Finding("told", False, same, len(told)))
+        if seen := self._seen.add(hashes):
+            raise Unfit(Finding("seen", False, seen, 0))
 
     def _sightings(self, images: Sequence[bytes], purpose: Purpose) -> list[Sighting]:
         found = []
@@ -155,9 +169,9 @@ class Presence:
         return found
 
 
-def _not_live(verdict: Verdict, steps: Sequence[Step], level: Level) -> NotLive:
+def _not_live(findings: Sequence[Finding], steps: Sequence[Step], level: Level) -> NotLive:
     """The first failure in words; the operator is told what every check measured."""
-    failed = verdict.first_failure or Finding("missing", False, 0, 1)
+    failed = Verdict(tuple(findings)).first_failure or Finding("missing", False, 0, 1)
     if failed.check == "steps" and failed.step:
         advice = STEP_ADVICE[steps[failed.step - 1].kind]
     else:
@@ -166,5 +180,5 @@ def _not_live(verdict: Verdict, steps: Sequence[Step], level: Level) -> NotLive:
     if failed.step is not None:
         error.detail["step"] = failed.step
     if level is Level.OPERATOR:
-        error.detail["findings"] = [dump_record(finding) for finding in verdict.findings]
+        error.detail["findings"] = [dump_record(finding) for finding in findings]
     return error

@@ -69,7 +69,7 @@ class Handler(Protocol):
     their own, `status` and `at_once` in the event loop, so they must be quick. All raise WireError for what they
     refuse. received_s is when a request was there, by the monotonic clock."""
 
-    def at_once(self, request: Challenge | Step, received_s: float) -> Reply: ...
+    def at_once(self, request: Challenge | Step, level: Level, received_s: float) -> Reply: ...
     def handle(self, request: Request, level: Level, received_s: float) -> Reply: ...
     def handle_legacy(self, request: LegacyRequest) -> LegacyReply: ...
     def rebuild(self) -> RebuildReply: ...
@@ -315,7 +315,7 @@ class FaceServer:
             case Challenge() | Step():
                 if self.closing:
                     raise ShuttingDown("the daemon is stopping; ask again when it is back")
-                return self._handler.at_once(request, received_s)
+                return self._handler.at_once(request, level, received_s)
             case Rebuild():
                 return await asyncio.wrap_future(run_aside(self._handler.rebuild))
             case Forget():

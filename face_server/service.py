@@ -110,13 +110,13 @@ class Service:
         self._observer = observer
         self._started_s = time.monotonic()
 
-    def at_once(self, request: Challenge | Step, received_s: float) -> Reply:
+    def at_once(self, request: Challenge | Step, level: Level, received_s: float) -> Reply:
         """The reply to a request that looks at no image; quick, from any thread. Raises WireError."""
         match request:
             case Challenge():
                 return self._presence.issue(request, received_s)
             case Step():
-                return self._presence.told(request, received_s)
+                return self._presence.told(request, level, received_s)
 
     def handle(self, request: Request, level: Level, received_s: float) -> Reply:
         """The reply to one request of somebody with this level, which came at this monotonic time. Raises WireError."""

@@ -58,7 +58,7 @@ class StubHandler:
         self.faces = 0
         self.raises: BaseException | None = None
 
-    def at_once(self, request: Challenge | Step, received_s: float) -> Reply:
+    def at_once(self, request: Challenge | Step, level: Level, received_s: float) -> Reply:
         self.seen.append(request)
         return StepReply(0)
 

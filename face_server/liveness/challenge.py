@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, Flag
 
 from face_server.config import LivenessConfig
-from face_server.errors import Busy, ChallengeUnknown, Malformed, NotLive
+from face_server.errors import Busy, ChallengeUnknown, Malformed
+from face_server.liveness.evidence import Finding, Unfit
 
 
 class Kind(Enum):
@@ -79,10 +80,6 @@ _MOVEMENTS = (*_TURNS, Kind.LOOK_UP, Kind.LOOK_DOWN, Kind.COME_CLOSER)
 COLOURS = ("#ff2020", "#20ff20", "#2020ff", "#ffff20", "#ff20ff", "#20ffff")
 FLASHES = 3
 
-TOO_SOON = "Please take your time with each step, and try again."
-TOO_SLOW = "That took too long. Please do each step as soon as it is shown."
-MISSING = "Please do every step that is shown, until the end."
-
 #: Hashes of 12 frames of about 5,000 answers, some 8 MB.
 MAX_SEEN = 65_536
 
@@ -131,7 +128,7 @@ class Challenges:
     ) -> None:
         """These are the images of the next step, which ended when this came. The latest may be told of twice.
 
-        Raises ChallengeUnknown as `take`, Malformed for another step, NotLive when the step was done sooner than a
+        Raises ChallengeUnknown as `take`, Malformed for another step, Unfit when the step was done sooner than a
         person can or took too long. The challenge is gone then.
         """
         with self._lock:
@@ -145,14 +142,15 @@ class Challenges:
         """The challenge that is answered, which nobody can answer again, whatever comes of it.
 
         Raises ChallengeUnknown, one error for all: unknown, expired, answered before, of another purpose or binding.
-        Raises NotLive when not all of its steps were told of.
+        Raises Unfit when not all of its steps were told of.
         """
         with self._lock:
             found = self._pop(challenge_id, binding, received_s)
         if found.purpose != purpose:
             raise _unknown()
         if found.steps and len(found.told) <= len(found.steps):
-            raise NotLive(MISSING, check="missing", step=len(found.told), advice=MISSING)
+            step = len(found.told)
+            raise Unfit(Finding("missing", False, 0, self._options.frames_per_step, step))
         return found
 
     def _pop(self, challenge_id: str, binding: str | None, received_s: float) -> Challenge:
@@ -173,10 +171,12 @@ def _check_told(found: Challenge, step: int, received_s: float, options: Livenes
     if step != len(found.told) or step > len(found.steps):
         raise Malformed(f"Step {step} was told of; after {len(found.told)} of {len(found.steps) + 1} this is not next.")
     # From the beginning: what a slow line told late must not make the next step look too quick.
-    if received_s - found.issued_s < options.least_step_s * step:
-        raise NotLive(TOO_SOON, check="too_soon", step=step, advice=TOO_SOON)
-    if step > 0 and received_s - found.told_s > options.most_step_s:
-        raise NotLive(TOO_SLOW, check="too_slow", step=step, advice=TOO_SLOW)
+    since_s, least_s = received_s - found.issued_s, options.least_step_s * step
+    if since_s < least_s:
+        raise Unfit(Finding("too_soon", False, since_s, least_s, step))
+    took_s = received_s - found.told_s
+    if step > 0 and took_s > options.most_step_s:
+        raise Unfit(Finding("too_slow", False, took_s, options.most_step_s, step))
 
 
 def _unknown() -> ChallengeUnknown:

@@ -39,6 +39,14 @@ class Finding:
     step: int | None = None
 
 
+class Unfit(Exception):
+    """An answer that need not be looked at: this one check failed before."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.check)
+        self.finding = finding
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """All findings in the order of the checks; live is that there are some and each is ok."""

@@ -187,6 +187,18 @@ def test_more_images_than_any_challenge_asks_for_are_too_many(site: Client, phot
         site.identify(*[photo] * 11)  # without a challenge the limit is as it was
 
 
+def test_the_operator_is_told_what_was_measured_before_anything_was_looked_at(
+    site: Client, operator: Client, photo: bytes
+) -> None:
+    for client, sees in ((site, False), (operator, True)):
+        asked = client.challenge("identify")
+        client.tell_step(asked.challenge, 0, [photo] * 3)
+        with pytest.raises(NotLive) as refused:
+            client.identify(photo, response=Response(asked.challenge, (0,)))
+        findings = [{"check": "missing", "ok": False, "value": 0.0, "threshold": 3.0, "step": 1}]
+        assert refused.value.detail.get("findings") == (findings if sees else None)
+
+
 def test_images_that_no_step_told_of_are_not_live_and_steps_that_nobody_told_of_are_missing(
     site: Client, film: Path
 ) -> None:
