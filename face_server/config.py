@@ -272,7 +272,9 @@ class LivenessConfig:
     # Nobody turns the head and holds still in less; the daemon's own clock counts.
     least_step_s: float = _option(0.3, "a person takes at least this for each step", 0, 5)
     # The page gives a step 8 s, on a slow machine some 12, then takes its pictures.
-    most_step_s: float = _option(15.0, "a step takes no longer than this, from the one before it", 1, 300)
+    most_step_s: float = _option(
+        15.0, "a step takes no longer than this, from the one before it, the first from the challenge", 1, 300
+    )
     max_challenges: int = _option(20_000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
     # About 12 degrees: a nose stands some 0.4 of the distance between the eyes before them; a still one strays by 0.02.
     least_turn: float = _option(0.08, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)

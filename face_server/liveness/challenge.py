@@ -1,7 +1,7 @@
 """The steps that a person is asked to do, and the challenges that may still be answered. Knows no frames and no clock.
 
 Each step is told of when it is done, with the hashes of its images: so its time is that of the daemon's clock, and
-images that are made up later are not those that were told of.
+images that are made up later are not those that were told of. All steps are known from the beginning.
 
 Left and right are the picture's, as everywhere: in a turn to the left the nose moves to the left of the picture as the
 camera took it. A page that mirrors its preview says it the other way round.
@@ -59,7 +59,8 @@ class Challenge:
     """What was asked of whom. id: 32 hex digits, the only thing that must not be guessed.
 
     purpose: the command that may answer. binding: what the site tied it to. issued_s: of a monotonic clock.
-    told: the hashes of the images of each step so far, 0 being straight ahead. told_s: when the latest was told.
+    told: the hashes of the images of each step so far, 0 being straight ahead. told_s: when the latest was told, at
+    first issued_s.
     """
 
     id: str
@@ -68,8 +69,8 @@ class Challenge:
     purpose: str
     binding: str | None
     issued_s: float
+    told_s: float
     told: tuple[tuple[str, ...], ...] = ()
-    told_s: float = 0.0
 
 
 #: One movement shows depth to the check that needs it, and the widest one does so best.
@@ -115,7 +116,7 @@ class Challenges:
         """A new challenge. Raises Busy when as many as may be are open: whoever has begun may finish."""
         flash = flash and self._options.flash
         steps = random_steps(self._options.steps, flash, self._random) if Mode.ACTIVE in mode else ()
-        made = Challenge(secrets.token_hex(16), steps, mode, purpose, binding, now_s)
+        made = Challenge(secrets.token_hex(16), steps, mode, purpose, binding, now_s, now_s)
         with self._lock:
             self._drop_expired(now_s)
             if len(self._open) >= self._options.max_challenges:
@@ -175,7 +176,7 @@ def _check_told(found: Challenge, step: int, received_s: float, options: Livenes
     if since_s < least_s:
         raise Unfit(Finding("too_soon", False, since_s, least_s, step))
     took_s = received_s - found.told_s
-    if step > 0 and took_s > options.most_step_s:
+    if took_s > options.most_step_s:
         raise Unfit(Finding("too_slow", False, took_s, options.most_step_s, step))
 
 

@@ -220,8 +220,8 @@ def test_an_answer_that_comes_sooner_than_anybody_could_give_it_is_none(hasty: W
 def test_a_step_that_takes_too_long_ends_it_there(hasty: Website) -> None:
     """Each step's own time counts: whoever has a picture made up for each has not all the time of the challenge."""
     visitor = hasty.visitor()
-    begun = begin(visitor)
     frames = burst(BARACK, 12)
+    begun = begin(visitor)
     assert tell(visitor, begun, 0, frames[:3]).json == {"ok": True}
     time.sleep(2.1)
     answer = tell(visitor, begun, 1, frames[3:6])

@@ -121,14 +121,21 @@ def test_a_step_that_a_slow_line_told_of_late_makes_the_next_one_not_too_quick(c
 
 def test_a_step_that_takes_too_long_is_not_live_however_quick_the_others_are(challenges: Challenges) -> None:
     made = issue(challenges)
-    challenges.tell(made.id, "nonce", 0, HASHES[0], 112.0)  # who looks ahead may take the time that it takes
-    challenges.tell(made.id, "nonce", 1, HASHES[1], 120.0)
+    challenges.tell(made.id, "nonce", 0, HASHES[0], 108.0)
+    challenges.tell(made.id, "nonce", 1, HASHES[1], 116.0)
     with pytest.raises(Unfit) as refused:
-        challenges.tell(made.id, "nonce", 2, HASHES[2], 128.1)
+        challenges.tell(made.id, "nonce", 2, HASHES[2], 124.1)
     assert check(refused) == ("too_slow", 2)
     assert (refused.value.finding.value, refused.value.finding.threshold) == (pytest.approx(8.1), 8)
     with pytest.raises(ChallengeUnknown):
-        challenges.tell(made.id, "nonce", 3, HASHES[3], 128.2)
+        challenges.tell(made.id, "nonce", 3, HASHES[3], 124.2)
+
+
+def test_looking_ahead_has_no_longer_than_any_step(challenges: Challenges) -> None:
+    made = issue(challenges)
+    with pytest.raises(Unfit) as refused:
+        challenges.tell(made.id, "nonce", 0, HASHES[0], 108.1)
+    assert check(refused) == ("too_slow", 0)
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 4])
