@@ -57,7 +57,10 @@ class ServerConfig:
     queue_size: int = _option(64, "requests that may wait for the worker; one more is answered `busy`", 1, 65536)
     # Less than [web] daemon_timeout_s, so that the site still hears of it and the worker does nothing for nobody.
     queue_timeout_s: float = _option(
-        10.0, "what has waited longer for the worker is not begun and answered `busy`", 0.05, 3600
+        10.0,
+        "what has waited longer for the worker is answered `busy`; less than `daemon_timeout_s` of [web]",
+        0.05,
+        3600,
     )
     first_byte_timeout_s: float = _option(
         5.0, "a new connection must send something within this; with TLS, shake hands too", 0.05, 3600
@@ -275,6 +278,7 @@ class LivenessConfig:
     most_step_s: float = _option(
         15.0, "a step takes no longer than this, from the one before it, the first from the challenge", 1, 300
     )
+    # With the hashes that its steps told, each takes some 2 kB.
     max_challenges: int = _option(20_000, "challenges open at a time; one more is answered `busy`", 1, 100_000)
     # About 12 degrees: a nose stands some 0.4 of the distance between the eyes before them; a still one strays by 0.02.
     least_turn: float = _option(0.08, "how far the nose moves to a side in a turn, distances between the eyes", 0, 2)

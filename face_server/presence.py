@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from face_server.config import LivenessConfig
 from face_server.errors import ChallengeRequired, Malformed, NotLive, PersonError, TooManyImages
 from face_server.liveness.challenge import Challenge, Challenges, Kind, Mode, SeenFrames, Step
-from face_server.liveness.evidence import Finding, Frame, Unfit, Verdict
+from face_server.liveness.evidence import CheckFailed, Finding, Frame, Verdict
 from face_server.liveness.judging import Passive, SamePerson, judge
 from face_server.vision.pipeline import FacePipeline, Purpose, Sighting
 from face_server.wire import requests as req
@@ -89,8 +89,8 @@ class Presence:
             raise Malformed(f"`sha256s` names {len(request.sha256s)} images; each step has {each}.")
         try:
             self._challenges.tell(request.challenge, request.binding, request.step, request.sha256s, received_s)
-        except Unfit as unfit:
-            raise _not_live((unfit.finding,), (), level) from None
+        except CheckFailed as failed:
+            raise _not_live((failed.finding,), (), level) from None
         return StepReply(request.step)
 
     def require(self, purpose: str, level: Level) -> None:
@@ -115,8 +115,8 @@ class Presence:
             challenge = self._challenges.take(response.challenge, request.cmd, response.binding, received_s)
             self._check_counts(challenge, response)
             self._check_hashes(challenge, request.images)
-        except Unfit as unfit:
-            raise _not_live((unfit.finding,), (), level) from None
+        except CheckFailed as failed:
+            raise _not_live((failed.finding,), (), level) from None
         sightings = self._sightings(request.images, purpose)
         passive = self._passive if Mode.PASSIVE in challenge.mode else None
         frames = [
@@ -146,7 +146,7 @@ class Presence:
                     max_images=most,
                 )
             if counts[step] < each:
-                raise Unfit(Finding("missing", False, counts[step], each, step))
+                raise CheckFailed(Finding("missing", False, counts[step], each, step))
 
     def _check_hashes(self, challenge: Challenge, images: Sequence[bytes]) -> None:
         """The very images that the steps told of, and none that was ever judged."""
@@ -154,9 +154,9 @@ class Presence:
         told = [each for step in challenge.told for each in step] if challenge.steps else hashes
         if hashes != told:
             same = sum(one == other for one, other in zip(hashes, told, strict=False))
-            raise Unfit(Finding("told", False, same, len(told)))
+            raise CheckFailed(Finding("told", False, same, len(told)))
         if seen := self._seen.add(hashes):
-            raise Unfit(Finding("seen", False, seen, 0))
+            raise CheckFailed(Finding("seen", False, seen, 0))
 
     def _sightings(self, images: Sequence[bytes], purpose: Purpose) -> list[Sighting]:
         found = []

@@ -1,8 +1,8 @@
 """The daemon's socket side: accept, dispatch, back-pressure, graceful close. Knows messages, not faces.
 
 The event loop only moves bytes (see `connection`). A request is parsed and admitted here, then handed to the worker;
-what looks at no image is answered at once, so that a daemon with a full queue can still be asked how it is, and the
-steps of a challenge have the time at which they came.
+`ping`, `status`, `challenge` and `step` are answered at once, so that a daemon with a full queue can still be asked how
+it is, and the steps of a challenge have the time at which they came.
 """
 
 from __future__ import annotations

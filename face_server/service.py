@@ -111,7 +111,7 @@ class Service:
         self._started_s = time.monotonic()
 
     def at_once(self, request: Challenge | Step, level: Level, received_s: float) -> Reply:
-        """The reply to a request that looks at no image; quick, from any thread. Raises WireError."""
+        """The reply to what is about a challenge and waits for nothing; from any thread. Raises WireError."""
         match request:
             case Challenge():
                 return self._presence.issue(request, received_s)

@@ -45,7 +45,7 @@ def test_a_connection_too_many_is_told_busy_and_a_place_is_free_again_after_a_cl
             assert again.ask(cmd="ping")["ok"]
 
 
-def test_what_looks_at_no_image_is_answered_while_the_worker_is_at_work() -> None:
+def test_pings_challenges_and_steps_are_answered_while_the_worker_is_at_work() -> None:
     """The steps of a challenge have the time at which they came, not that of others' requests."""
     with serving() as running, running.connect() as busy, running.connect() as other:
         running.handler.gate.clear()

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, Flag
 
 from face_server.config import LivenessConfig
 from face_server.errors import Busy, ChallengeUnknown, Malformed
-from face_server.liveness.evidence import Finding, Unfit
+from face_server.liveness.evidence import CheckFailed, Finding
 
 
 class Kind(Enum):
@@ -105,8 +106,8 @@ class Challenges:
         self._options = options
         self._kept_s = options.expires_s + queue_s
         self._random = secrets.SystemRandom()
-        #: The least lately heard of first.
-        self._open: dict[str, Challenge] = {}
+        #: In the order they were issued, which is that in which they expire.
+        self._open: OrderedDict[str, Challenge] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -129,43 +130,47 @@ class Challenges:
     ) -> None:
         """These are the images of the next step, which ended when this came. The latest may be told of twice.
 
-        Raises ChallengeUnknown as `take`, Malformed for another step, Unfit when the step was done sooner than a
+        Raises ChallengeUnknown as `take`, Malformed for another step, CheckFailed when the step was done sooner than a
         person can or took too long. The challenge is gone then.
         """
         with self._lock:
-            found = self._pop(challenge_id, binding, received_s)
-            if found.told[step:] != (sha256s,):
-                _check_told(found, step, received_s, self._options)
-                found = replace(found, told=(*found.told, sha256s), told_s=received_s)
-            self._open[challenge_id] = found
+            try:
+                found = self._find(challenge_id, binding, received_s)
+                if found.told[step:] != (sha256s,):
+                    _check_told(found, step, received_s, self._options)
+                    self._open[challenge_id] = replace(found, told=(*found.told, sha256s), told_s=received_s)
+            except BaseException:
+                self._open.pop(challenge_id, None)
+                raise
 
     def take(self, challenge_id: str, purpose: str, binding: str | None, received_s: float) -> Challenge:
         """The challenge that is answered, which nobody can answer again, whatever comes of it.
 
         Raises ChallengeUnknown, one error for all: unknown, expired, answered before, of another purpose or binding.
-        Raises Unfit when not all of its steps were told of.
+        Raises CheckFailed when not all of its steps were told of.
         """
         with self._lock:
-            found = self._pop(challenge_id, binding, received_s)
+            try:
+                found = self._find(challenge_id, binding, received_s)
+            finally:
+                self._open.pop(challenge_id, None)
         if found.purpose != purpose:
             raise _unknown()
         if found.steps and len(found.told) <= len(found.steps):
             step = len(found.told)
-            raise Unfit(Finding("missing", False, 0, self._options.frames_per_step, step))
+            raise CheckFailed(Finding("missing", False, 0, self._options.frames_per_step, step))
         return found
 
-    def _pop(self, challenge_id: str, binding: str | None, received_s: float) -> Challenge:
-        found = self._open.pop(challenge_id, None)
+    def _find(self, challenge_id: str, binding: str | None, received_s: float) -> Challenge:
+        found = self._open.get(challenge_id)
         if found is None or found.binding != binding or received_s - found.issued_s > self._options.expires_s:
             raise _unknown()
         return found
 
     def _drop_expired(self, now_s: float) -> None:
-        while self._open:
-            oldest = next(iter(self._open.values()))
-            if now_s - oldest.issued_s <= self._kept_s:
-                return
-            del self._open[oldest.id]
+        # A plain dict would look through all the places that were emptied before.
+        while self._open and now_s - next(iter(self._open.values())).issued_s > self._kept_s:
+            self._open.popitem(last=False)
 
 
 def _check_told(found: Challenge, step: int, received_s: float, options: LivenessConfig) -> None:
@@ -174,10 +179,10 @@ def _check_told(found: Challenge, step: int, received_s: float, options: Livenes
     # From the beginning: what a slow line told late must not make the next step look too quick.
     since_s, least_s = received_s - found.issued_s, options.least_step_s * step
     if since_s < least_s:
-        raise Unfit(Finding("too_soon", False, since_s, least_s, step))
+        raise CheckFailed(Finding("too_soon", False, since_s, least_s, step))
     took_s = received_s - found.told_s
     if took_s > options.most_step_s:
-        raise Unfit(Finding("too_slow", False, took_s, options.most_step_s, step))
+        raise CheckFailed(Finding("too_slow", False, took_s, options.most_step_s, step))
 
 
 def _unknown() -> ChallengeUnknown:

@@ -39,7 +39,7 @@ class Finding:
     step: int | None = None
 
 
-class Unfit(Exception):
+class CheckFailed(Exception):
     """An answer that need not be looked at: this one check failed before."""
 
     def __init__(self, finding: Finding) -> None:

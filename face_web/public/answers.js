@@ -40,8 +40,8 @@ export function readAnswer(status, body, base) {
 
 /**
  * What a living person is to do, from the answer to a capture's beginning.
- * @returns {{id: string, steps: Array<{kind: string, colour: string|null}>, framesPerStep: number, expiresMs: number}|null}
- *     null where nothing is asked, and where this page does not know how to
+ * @returns {{id: string, steps: Array<{kind: string, colour: string|null}>, framesPerStep: number, stepMs: number,
+ *     expiresMs: number}|null} null where nothing is asked, and where this page does not know how to
  */
 export function readChallenge(said) {
     if (typeof said !== 'object' || said === null || text(said.id) === '' || !Array.isArray(said.steps)) {
@@ -50,7 +50,13 @@ export function readChallenge(said) {
     const steps = said.steps.map((step) => ({ kind: text(step?.step), colour: colourOf(step) }));
     const number = (value, least, most) => Math.min(most, Math.max(least, Number(value) || least));
     return steps.every(({ kind, colour }) => KNOWN_STEPS.includes(kind) && (colour !== null) === (kind === 'flash'))
-        ? { id: said.id, steps, framesPerStep: number(said.frames_per_step, 1, 10), expiresMs: 1000 * number(said.expires_s, 1, 300) }
+        ? {
+            id: said.id,
+            steps,
+            framesPerStep: number(said.frames_per_step, 1, 10),
+            stepMs: 1000 * number(said.step_s, 1, 300),
+            expiresMs: 1000 * number(said.expires_s, 1, 300),
+        }
         : null;
 }
 

@@ -36,7 +36,7 @@ export class Attempt {
         this.frames.push(...(await take(challenge.framesPerStep)));
         this.numbers = Array(challenge.framesPerStep).fill(0);
         if (challenge.steps.length > 0) {
-            means.tell(0, this.frames); // the next waits for it
+            means.tell(0, [...this.frames]); // the next waits for it
         }
         began();
         const { frames, numbers } = await follow(challenge, this.#straight.shape, { ...means, take, until }, signal);

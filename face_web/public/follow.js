@@ -17,6 +17,9 @@ const LEAST_LOOKS = 15;
 const FULL = 1.6;
 const RESTS = 1.05;
 
+/** Of the time that the daemon gives a step, what its pictures and telling of them may take. */
+const TOLD_MS = 3000;
+
 /** Where nobody sees the movement: how long each may take, the words included. */
 const BLIND_MS = 2500;
 
@@ -60,7 +63,7 @@ export class Straight {
 }
 
 /**
- * @param {{steps: Array<{kind: string, colour: string|null}>, framesPerStep: number}} challenge
+ * @param {{steps: Array<{kind: string, colour: string|null}>, framesPerStep: number, stepMs: number}} challenge
  * @param {object|null} first the person looking straight ahead; null: nobody sees movements here
  * @param {{measure: () => Promise<object|null>, take: (count: number) => Promise<Blob[]>, show: object,
  *     tell: (number: number, frames: Blob[]) => Promise<void>, until: number}} means measure: as guidance.js takes it, null
@@ -68,17 +71,19 @@ export class Straight {
  * @returns {Promise<{frames: Blob[], numbers: number[]}>} number: of the step that a frame was taken in, from 1 on.
  *     Rejects with TooSlow, with what tell() rejects with, or with the signal's reason
  */
-export async function follow({ steps, framesPerStep }, first, means, signal) {
+export async function follow({ steps, framesPerStep, stepMs }, first, means, signal) {
     const { take, show, tell } = means;
     const frames = [];
     const numbers = [];
     for (const [i, step] of steps.entries()) {
+        signal.throwIfAborted();
         const number = i + 1;
         const [before, after] = [steps[i - 1]?.colour ?? null, steps[number]?.colour ?? null];
         let taken;
         if (step.colour === null) {
             show.ask(step.kind, number);
-            await performed(step.kind, first, means, signal);
+            const until = Math.min(means.until, performance.now() + stepMs - TOLD_MS);
+            await performed(step.kind, first, { ...means, until }, signal);
             show.hold();
             taken = await take(framesPerStep);
         } else {

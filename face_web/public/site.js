@@ -12,7 +12,7 @@ const NONCE_MS = 45_000;
 const SEND_MS = 60_000;
 const ASK_MS = 5_000;
 
-/** A challenge waits its turn at the daemon, behind other logins: as long as the site waits for that, as shipped. */
+/** As long as the site waits for the daemon, as shipped. */
 const BEGIN_MS = 16_000;
 
 /** The daemon takes no more of this challenge; `answer` is one of answers.js. */
@@ -59,7 +59,8 @@ export class Site {
      * @returns {Promise<void>} rejects with StepRefused
      */
     tell(step, frames) {
-        this.#told = this.#told.then(() => this.#tell(step, frames));
+        const begun = this.#nonce;
+        this.#told = this.#told.then(() => this.#tell(begun, step, frames));
         this.#told.catch(() => {}); // told by whoever waits for it, or for the next
         return this.#told;
     }
@@ -88,7 +89,7 @@ export class Site {
             frames.forEach((frame, i) => fields.append('frames[]', frame, `frame-${i + 1}.jpg`));
             return await this.#answer(await this.#post(this.#action, fields, SEND_MS));
         } catch {
-            return { ...readAnswer(0, null, location.href), kind: 'network' };
+            return nothingCame();
         } finally {
             this.#nonce = null;
         }
@@ -106,15 +107,12 @@ export class Site {
         return Array.isArray(found?.faces) ? { faces: found.faces.map(faceOf) } : null;
     }
 
-    async #tell(step, frames) {
-        let answer;
-        try {
-            const { challenge } = await this.#nonce.answer;
-            const sha256s = await Promise.all(frames.map(sha256Of));
-            answer = await this.#answer(await this.#postJson('/capture/step', { challenge: challenge.id, step, sha256s }, ASK_MS));
-        } catch {
-            answer = { ...readAnswer(0, null, location.href), kind: 'network' };
-        }
+    /** Where no answer comes it is said once more: the site knows a step that it heard of. */
+    async #tell(begun, step, frames) {
+        const { challenge } = await begun.answer;
+        const said = { challenge: challenge.id, step, sha256s: await Promise.all(frames.map(sha256Of)) };
+        const told = async () => this.#answer(await this.#postJson('/capture/step', said, ASK_MS));
+        const answer = await told().catch(told).catch(nothingCame);
         if (answer.kind !== 'ok') {
             throw new StepRefused(answer);
         }
@@ -146,6 +144,10 @@ export class Site {
             signal: AbortSignal.timeout(limitMs),
         });
     }
+}
+
+function nothingCame() {
+    return { ...readAnswer(0, null, location.href), kind: 'network' };
 }
 
 async function sha256Of(blob) {

@@ -62,13 +62,14 @@ final class Liveness
     }
 
     /**
-     * The challenge of this session whose next step is done; null where it is not the one, or not its next. From now on
-     * the step after it is.
+     * The challenge of this session whose next step is done; null where it is not the one, or not its next. The latest
+     * may be told of again, by a page that heard nothing: the daemon knows whether in the same words.
      */
     public function advanced(string $id, int $step): ?OpenChallenge
     {
         $open = $this->session->get(self::KEY);
-        if (!is_array($open) || $open['id'] !== $id || $open['told'] !== $step || $step > count($open['kinds'])) {
+        $isNext = is_array($open) && $open['id'] === $id && in_array($step, [$open['told'], $open['told'] - 1], true);
+        if (!$isNext || $step < 0 || $step > count($open['kinds'])) {
             return null;
         }
         $this->session->set(self::KEY, ['told' => $step + 1] + $open);

@@ -1,6 +1,6 @@
 <?php
 
-/** A challenge of which the answer has come: how its pictures must be, and what was asked. */
+/** A challenge that is being answered: how its pictures must be, and what was asked. */
 
 declare(strict_types=1);
 

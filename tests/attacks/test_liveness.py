@@ -218,7 +218,7 @@ def test_an_answer_that_comes_sooner_than_anybody_could_give_it_is_none(hasty: W
 
 
 def test_a_step_that_takes_too_long_ends_it_there(hasty: Website) -> None:
-    """Each step's own time counts: whoever has a picture made up for each has not all the time of the challenge."""
+    """Each step's own time counts, however much is left of the challenge's."""
     visitor = hasty.visitor()
     frames = burst(BARACK, 12)
     begun = begin(visitor)
@@ -246,7 +246,9 @@ def test_an_answer_that_comes_too_late_is_none_and_no_failure(hasty: Website) ->
 def test_pictures_of_steps_that_nobody_told_of_are_not_live(living_site: Website) -> None:
     visitor = living_site.visitor()
     begun = patient(begin(visitor))
-    assert refused(living.answer(visitor, begun, act(BARACK, begun)), visitor, "not_live")
+    answer = living.answer(visitor, begun, act(BARACK, begun))
+    assert refused(answer, visitor, "not_live")
+    assert "Do every step" in answer.json["message"]
 
 
 def test_other_pictures_than_were_told_of_are_not_live(living_site: Website) -> None:
@@ -263,11 +265,26 @@ def test_other_pictures_than_were_told_of_are_not_live(living_site: Website) -> 
 
 def test_steps_are_told_of_once_and_in_their_order_or_not_at_all(living_site: Website) -> None:
     frames = burst(BARACK, 3)
-    for order in ([1], [0, 0], [0, 2], [0, 1, 1], [0, 1, 2, 3, 4], [-1], [24]):
+    for order in ([1], [0, 2], [0, 1, 0], [0, 1, 2, 3, 4], [-1], [24]):
         visitor = living_site.visitor()
         begun = patient(begin(visitor))
         codes = [tell(visitor, begun, step, frames).code for step in order]
         assert codes == [""] * (len(order) - 1) + ["nonce"], order
+
+
+def test_a_step_may_be_told_of_again_in_the_same_words_alone(living_site: Website) -> None:
+    """A page that heard no answer says it once more; whoever has better pictures by then may not."""
+    visitor = living_site.visitor()
+    begun = patient(begin(visitor))
+    frames = act(BARACK, begun)
+    for step in range(len(begun.steps) + 1):
+        for _ in range(2):
+            assert tell(visitor, begun, step, frames[3 * step : 3 * step + 3]).json == {"ok": True}
+    assert living.answer(visitor, begun, frames).json["ok"]
+    begun = patient(begin(visitor))
+    assert tell(visitor, begun, 0, frames[:3]).json == {"ok": True}
+    assert not tell(visitor, begun, 0, frames[3:6]).json["ok"]
+    assert living.answer(visitor, begun, frames).code == "nonce", "used up"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from face_server.config import LIVENESS_MODES, LivenessConfig
 from face_server.errors import Busy, ChallengeUnknown, Malformed
 from face_server.liveness.challenge import Challenge, Challenges, Kind, Mode, SeenFrames, random_steps
-from face_server.liveness.evidence import Unfit
+from face_server.liveness.evidence import CheckFailed
 from face_server.wire import requests as req
 from face_server.wire.replies import ChallengeStep
 
@@ -39,7 +39,7 @@ def tell(challenges: Challenges, made: Challenge, steps: int = 4) -> None:
         challenges.tell(made.id, made.binding, step, HASHES[step], TOLD_S[step])
 
 
-def check(refused: pytest.ExceptionInfo[Unfit]) -> tuple[str, int | None]:
+def check(refused: pytest.ExceptionInfo[CheckFailed]) -> tuple[str, int | None]:
     return refused.value.finding.check, refused.value.finding.step
 
 
@@ -96,7 +96,7 @@ def test_an_answer_in_time_counts_though_it_waited_for_its_turn_while_others_cam
 def test_who_answers_without_having_told_of_every_step_is_not_live(challenges: Challenges, steps: int) -> None:
     made = issue(challenges)
     tell(challenges, made, steps)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CheckFailed) as refused:
         challenges.take(made.id, "identify", "nonce", LATER_S)
     assert check(refused) == ("missing", steps)
 
@@ -105,7 +105,7 @@ def test_a_step_that_comes_sooner_than_a_person_can_do_it_is_not_live_and_uses_a
     made = issue(challenges)
     challenges.tell(made.id, "nonce", 0, HASHES[0], 100.0)
     challenges.tell(made.id, "nonce", 1, HASHES[1], 100.5)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CheckFailed) as refused:
         challenges.tell(made.id, "nonce", 2, HASHES[2], 100.9)
     assert check(refused) == ("too_soon", 2)
     with pytest.raises(ChallengeUnknown):
@@ -123,7 +123,7 @@ def test_a_step_that_takes_too_long_is_not_live_however_quick_the_others_are(cha
     made = issue(challenges)
     challenges.tell(made.id, "nonce", 0, HASHES[0], 108.0)
     challenges.tell(made.id, "nonce", 1, HASHES[1], 116.0)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CheckFailed) as refused:
         challenges.tell(made.id, "nonce", 2, HASHES[2], 124.1)
     assert check(refused) == ("too_slow", 2)
     assert (refused.value.finding.value, refused.value.finding.threshold) == (pytest.approx(8.1), 8)
@@ -133,7 +133,7 @@ def test_a_step_that_takes_too_long_is_not_live_however_quick_the_others_are(cha
 
 def test_looking_ahead_has_no_longer_than_any_step(challenges: Challenges) -> None:
     made = issue(challenges)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CheckFailed) as refused:
         challenges.tell(made.id, "nonce", 0, HASHES[0], 108.1)
     assert check(refused) == ("too_slow", 0)
 
@@ -152,7 +152,7 @@ def test_the_latest_step_may_be_told_of_again_in_the_same_words_and_its_time_sta
     made = issue(challenges)
     tell(challenges, made, 2)
     challenges.tell(made.id, "nonce", 1, HASHES[1], 109.0)
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(CheckFailed) as refused:
         challenges.tell(made.id, "nonce", 2, HASHES[2], 110.1)
     assert check(refused) == ("too_slow", 2)
 

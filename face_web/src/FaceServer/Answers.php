@@ -51,12 +51,13 @@ final class Answers
             throw Garbled::because("it asks for {$each} images of each of " . count($steps) . ' steps');
         }
         $id = $reply->string('challenge');
-        if (preg_match('/\A[0-9a-f]{32}\z/', $id) !== 1 || $reply->float('expires_s') <= 0) {
+        $withinS = min($reply->float('expires_s'), $reply->float('step_s'));
+        if (preg_match('/\A[0-9a-f]{32}\z/', $id) !== 1 || $withinS <= 0) {
             throw Garbled::because('it gave a challenge that nobody can answer');
         }
         return $active && $steps === []
             ? throw Garbled::because('it was to ask for steps and asks for none')
-            : new LivenessChallenge($id, $steps, $each, $reply->float('expires_s'));
+            : new LivenessChallenge($id, $steps, $each, $reply->float('step_s'), $reply->float('expires_s'));
     }
 
     public static function stepKnown(Reply $reply, int $step): bool

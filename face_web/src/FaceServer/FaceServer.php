@@ -38,7 +38,7 @@ interface FaceServer
 
     /**
      * A step of a challenge is done, 0 being straight ahead: these are its pictures, which come later. In their order,
-     * and soon after each: the daemon's clock counts. Whatever is Refused has used the challenge up.
+     * and soon after each: the daemon's clock counts. The latest may be told of again, in the same words.
      *
      * @param string $binding exactly what the challenge was tied to
      * @param list<string> $sha256s in hex, of each picture of the step

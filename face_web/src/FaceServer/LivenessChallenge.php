@@ -19,6 +19,7 @@ final class LivenessChallenge
         public readonly string $id,
         public readonly array $steps,
         public readonly int $framesPerStep,
+        public readonly float $stepS,
         public readonly float $expiresS,
     ) {
     }

@@ -139,8 +139,9 @@ final class SocketFaceServer implements FaceServer
     }
 
     /**
-     * Asks again only after `busy`, which the daemon says before it looks at a request: a challenge that the request
-     * answers is still open then. After a lost connection nothing is asked again.
+     * Asks again only after a `busy` that came at once, which the daemon says before it looks at a request: a challenge
+     * that the request answers is still open then. One that came late has waited its turn in vain, and so would the
+     * next. After a lost connection nothing is asked again.
      *
      * @template T
      * @param \Closure(Reply): T $read
@@ -151,12 +152,14 @@ final class SocketFaceServer implements FaceServer
      */
     private function ask(\Closure $read, array $request, array $images = [], float $mostS = INF): mixed
     {
-        $deadline = new Deadline(min($this->timeoutS, $mostS));
+        $withinS = min($this->timeoutS, $mostS);
+        $deadline = new Deadline($withinS);
         try {
             try {
                 return $read($this->replyTo($request, $images, $deadline));
             } catch (Refused $refused) {
-                if ($refused->errorCode !== 'busy' || $deadline->left() <= self::BUSY_PAUSE_S) {
+                $left = $deadline->left();
+                if ($refused->errorCode !== 'busy' || $left <= self::BUSY_PAUSE_S || $left < $withinS * 2 / 3) {
                     throw $refused;
                 }
             }

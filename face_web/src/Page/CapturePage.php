@@ -18,6 +18,7 @@ use FaceWeb\Http\Frames;
 use FaceWeb\Http\HttpError;
 use FaceWeb\Http\Response;
 use FaceWeb\Login;
+use FaceWeb\OutcomeKind;
 use FaceWeb\Security\Nonces;
 use FaceWeb\Services;
 use FaceWeb\Visit;
@@ -60,12 +61,15 @@ final class CapturePage
         if (!is_string($id) || !is_int($step) || !is_array($sha256s) || !array_is_list($sha256s)) {
             throw HttpError::badRequest('no step of a challenge');
         }
+        if (array_filter($sha256s, self::isSha256(...)) !== $sha256s) {
+            throw HttpError::badRequest('no hashes of pictures');
+        }
         $burst = new Burst($this->services, $visit, Burst::LOGIN);
         $challenge = $this->services->liveness()->advanced($id, $step);
         if ($challenge === null) {
             return $burst->nonceGone();
         }
-        if (count(array_filter($sha256s, self::isSha256(...))) !== $challenge->framesPerStep) {
+        if (count($sha256s) !== $challenge->framesPerStep) {
             throw HttpError::badRequest('not as many hashes as the step has pictures');
         }
         $visit->session->release();
@@ -73,7 +77,11 @@ final class CapturePage
             $this->services->liveness()->tell($challenge, $step, $sha256s);
             return Response::json(['ok' => true]);
         } catch (Refused | Unreachable $error) {
-            return $burst->answer(Login::withoutVerdict($error), '', $challenge);
+            $outcome = Login::withoutVerdict($error);
+            if ($outcome->kind === OutcomeKind::Unavailable) {
+                $this->services->throttle()->challengeDone($visit->source, $challenge->at);
+            }
+            return $burst->answer($outcome, '', $challenge);
         }
     }
 
@@ -123,6 +131,7 @@ final class CapturePage
                 $challenge->steps,
             ),
             'frames_per_step' => $challenge->framesPerStep,
+            'step_s' => $challenge->stepS,
             'expires_s' => min($challenge->expiresS, Nonces::LIFE_S),
         ];
     }

@@ -153,6 +153,8 @@ final class AnswersTest extends TestCase
             ['frames_per_step' => 9, 'max_frames' => 27],
             ['max_frames' => 10],
             ['expires_s' => 0],
+            ['step_s' => 0],
+            ['step_s' => null],
             ['expires_s' => 'soon'],
         ]);
     }

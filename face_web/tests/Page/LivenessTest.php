@@ -36,12 +36,13 @@ final class LivenessTest extends SiteCase
         $this->configure("login_mode = $loginMode\nliveness = $liveness");
         $begun = $this->begin();
         self::assertSame([[$command, $liveness, false]], $this->daemon->challenged);
-        self::assertSame(['id', 'steps', 'frames_per_step', 'expires_s'], array_keys($begun['challenge']));
+        self::assertSame(['id', 'steps', 'frames_per_step', 'step_s', 'expires_s'], array_keys($begun['challenge']));
         $steps = $liveness === 'passive' ? [] : [['step' => 'turn_left'], ['step' => 'look_up']];
         self::assertSame($steps, $begun['challenge']['steps']);
         $answer = $this->answer($begun, $this->burst($begun), ['email' => 'ada@example.org']);
         self::assertSame(['ok' => true, 'location' => $location], $answer);
-        self::assertSame(['challenge', $command], $this->daemon->asked);
+        $told = $steps === [] ? [] : ['step', 'step', 'step'];
+        self::assertSame(['challenge', ...$told, $command], $this->daemon->asked);
         self::assertSame($loginMode !== 'face_then_password', $this->isIn());
     }
 
@@ -115,13 +116,37 @@ final class LivenessTest extends SiteCase
     public function testEachStepIsToldToTheDaemonAsItComesByTheHashesOfItsPictures(): void
     {
         $begun = $this->begin();
-        [$id, $told] = [$begun['challenge']['id'], []];
-        foreach ([0, 1, 2] as $step) {
-            $told[] = $hashes = array_fill(0, 3, hash('sha256', "picture $step"));
-            self::assertSame(['ok' => true], $this->tell($begun, $step, $hashes));
+        $pictures = $this->burst($begun);
+        self::assertTrue($this->answer($begun, $pictures)['ok']);
+        $hashes = array_map(static fn (string $one): string => hash('sha256', $one), $pictures);
+        self::assertSame([$begun['challenge']['id'] => array_chunk($hashes, 3)], $this->daemon->told);
+        self::assertSame(['challenge', 'step', 'step', 'step', 'identify'], $this->daemon->asked);
+    }
+
+    public function testPicturesOfWhichNoStepToldAreNotLive(): void
+    {
+        $begun = $this->begin();
+        $answer = $this->answerAlone($begun, $this->burst($begun));
+        self::assertSame('not_live', $answer['code']);
+        self::assertStringStartsWith('The pictures changed on their way.', $answer['message']);
+    }
+
+    public function testAStepMayBeToldOfAgain(): void
+    {
+        $begun = $this->begin();
+        foreach ([0, 0, 1, 1] as $step) {
+            self::assertSame(['ok' => true], $this->tell($begun, $step, array_fill(0, 3, hash('sha256', "$step"))));
         }
-        self::assertSame([$id => $told], $this->daemon->told);
-        self::assertTrue($this->answer($begun)['ok']);
+    }
+
+    public function testADaemonThatIsAwayForAStepCostsNobodyAChallenge(): void
+    {
+        foreach (range(1, 35) as $ignored) {
+            $begun = $this->begin();
+            $this->daemon->failBefore = ['step' => ScriptedFaceServer::away()];
+            self::assertSame('unavailable', $this->tell($begun, 0)['code']);
+            $this->daemon->failBefore = [];
+        }
     }
 
     /**
@@ -142,7 +167,7 @@ final class LivenessTest extends SiteCase
     /** @return array<string, array{list<int>}> */
     public function wrongSteps(): array
     {
-        return ['the first left out' => [[1]], 'twice' => [[0, 0]], 'one left out' => [[0, 2]],
+        return ['the first left out' => [[1]], 'one before the last' => [[0, 1, 0]], 'one left out' => [[0, 2]],
             'one too many' => [[0, 1, 2, 3]], 'before the first' => [[-1]]];
     }
 
@@ -201,7 +226,7 @@ final class LivenessTest extends SiteCase
         $begun = $this->begin();
         $begun['challenge']['id'] = str_repeat('0', 32);
         self::assertSame('nonce', $this->answer($begun)['code']);
-        self::assertSame(['identify'], array_values(array_diff($this->daemon->asked, ['challenge'])));
+        self::assertSame(['identify'], array_values(array_diff($this->daemon->asked, ['challenge', 'step'])));
         self::assertFalse($this->isIn());
     }
 
@@ -366,6 +391,28 @@ final class LivenessTest extends SiteCase
      */
     private function answer(array $begun, ?array $pictures = null, array $form = ['email' => 'ada@example.org']): array
     {
+        $pictures ??= $this->burst($begun);
+        if ($begun['challenge']['steps'] !== []) {
+            foreach (array_chunk($pictures, 3) as $step => $three) {
+                $this->tell($begun, $step, array_map(static fn (string $one): string => hash('sha256', $one), $three));
+            }
+        }
+        return $this->answerAlone($begun, $pictures, $form);
+    }
+
+    /**
+     * Without a word of the steps before.
+     *
+     * @param array<string, mixed> $begun
+     * @param list<string> $pictures
+     * @param array<string, string> $form
+     * @return array<string, mixed>
+     */
+    private function answerAlone(
+        array $begun,
+        array $pictures,
+        array $form = ['email' => 'ada@example.org'],
+    ): array {
         $numbers = array_map(
             static fn (int $step): string => "$step,$step,$step",
             range(0, count($begun['challenge']['steps'])),
@@ -375,7 +422,7 @@ final class LivenessTest extends SiteCase
             'challenge' => $begun['challenge']['id'],
             'frame_steps' => implode(',', $numbers),
         ];
-        return $this->json($this->post('/login/face', $form, ['frames' => $pictures ?? $this->burst($begun)]));
+        return $this->json($this->post('/login/face', $form, ['frames' => $pictures]));
     }
 
     /**

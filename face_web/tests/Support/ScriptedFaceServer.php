@@ -3,7 +3,8 @@
 /**
  * A face server without networks, for tests of pages: a picture says in words whom it shows. It keeps the daemon's
  * rules (a person under one subject only, the same person in all captures, a challenge answered once by its own command
- * and binding) and can be told to fail before or after a step, as a daemon that is killed does.
+ * and binding and by the pictures that its steps told of) and can be told to fail before or after a step, as a daemon
+ * that is killed does.
  */
 
 declare(strict_types=1);
@@ -33,7 +34,7 @@ final class ScriptedFaceServer implements FaceServer
     public array $failAfter = [];
     /** @var array<string, \Closure(): mixed> command -> what somebody else does, once, while it is on its way */
     public array $during = [];
-    /** @var array<string, array{string, string}> open challenges: id -> purpose and binding */
+    /** @var array<string, array{string, string, int}> open challenges: id -> purpose, binding, number of steps */
     public array $challenges = [];
     /** @var array<string, list<list<string>>> of a challenge, the hashes of each step */
     public array $told = [];
@@ -98,10 +99,11 @@ final class ScriptedFaceServer implements FaceServer
         return $this->step('challenge', function () use ($purpose, $mode, $binding, $flash): LivenessChallenge {
             $this->challenged[] = [$purpose, $mode, $flash];
             $id = bin2hex(random_bytes(16));
-            $this->challenges[$id] = [$purpose, $binding];
             $steps = [new LivenessStep('turn_left'), $flash ? new LivenessStep('flash', '#ff2020')
                 : new LivenessStep('look_up')];
-            return new LivenessChallenge($id, $mode === 'passive' ? [] : $steps, 3, 30.0);
+            $steps = $mode === 'passive' ? [] : $steps;
+            $this->challenges[$id] = [$purpose, $binding, count($steps)];
+            return new LivenessChallenge($id, $steps, 3, 15.0, 30.0);
         });
     }
 
@@ -118,7 +120,7 @@ final class ScriptedFaceServer implements FaceServer
     public function identify(array $images, ?LivenessAnswer $answer = null): ?string
     {
         return $this->step('identify', function () use ($images, $answer): ?string {
-            $this->take('identify', $answer);
+            $this->take('identify', $answer, $images);
             $subject = array_search($this->probe($images), $this->enrolled, true);
             return $subject === false ? null : (string) $subject;
         });
@@ -127,7 +129,7 @@ final class ScriptedFaceServer implements FaceServer
     public function verify(string $subject, array $images, ?LivenessAnswer $answer = null): bool
     {
         return $this->step('verify', function () use ($subject, $images, $answer): bool {
-            $this->take('verify', $answer);
+            $this->take('verify', $answer, $images);
             $person = $this->probe($images);
             $known = $this->enrolled[$subject] ?? throw Refused::because('unknown_subject');
             return $known === $person;
@@ -164,15 +166,20 @@ final class ScriptedFaceServer implements FaceServer
         return $answer;
     }
 
-    private function take(string $purpose, ?LivenessAnswer $answer): void
+    /** @param list<string> $images */
+    private function take(string $purpose, ?LivenessAnswer $answer, array $images): void
     {
         if ($answer === null) {
             return;
         }
         $asked = $this->challenges[$answer->challenge] ?? null;
         unset($this->challenges[$answer->challenge]);
-        if ($asked !== [$purpose, $answer->binding]) {
+        if ($asked === null || [$asked[0], $asked[1]] !== [$purpose, $answer->binding]) {
             throw Refused::because('challenge_unknown');
+        }
+        $hashes = array_map(static fn (string $image): string => hash('sha256', $image), $images);
+        if ($asked[2] > 0 && array_merge(...$this->told[$answer->challenge] ?? []) !== $hashes) {
+            throw Refused::because('not_live', '', ['check' => 'told']);
         }
         if ($this->notLive !== null) {
             throw Refused::because('not_live', '', $this->notLive);

@@ -54,13 +54,14 @@ test('the problems of a form are sentences by field', () => {
     assert.deepEqual(read(422, { code: 'form', fields: null }).fields, {});
 });
 
-const CHALLENGE = { id: 'a1', steps: [{ step: 'turn_left' }, { step: 'flash', colour: '#ff2020' }], frames_per_step: 3, expires_s: 30 };
+const CHALLENGE = { id: 'a1', steps: [{ step: 'turn_left' }, { step: 'flash', colour: '#ff2020' }], frames_per_step: 3, step_s: 15, expires_s: 30 };
 
 test('a challenge is read as it was given', () => {
     assert.deepEqual(readChallenge(CHALLENGE), {
         id: 'a1',
         steps: [{ kind: 'turn_left', colour: null }, { kind: 'flash', colour: '#ff2020' }],
         framesPerStep: 3,
+        stepMs: 15_000,
         expiresMs: 30_000,
     });
     assert.deepEqual(readChallenge({ ...CHALLENGE, steps: [] }).steps, []);

@@ -38,7 +38,7 @@ function page(measured) {
 
 test('each step is asked, waited for, taken and numbered before the next', async () => {
     const { told, means } = page([seen(), seen(-0.3), seen(0.3)]);
-    const { frames, numbers } = await follow({ steps: [TURN, OTHER], framesPerStep: 3 }, ahead(), means, never);
+    const { frames, numbers } = await follow({ steps: [TURN, OTHER], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never);
     assert.deepEqual(told, [
         'ask turn_left 1', 'hold', 'take 3', 'tell 1 3', 'done 1', 'ask turn_right 2', 'hold', 'take 3', 'tell 2 3', 'done 2',
     ]);
@@ -51,20 +51,20 @@ test('a head that turns on is let, and taken when it rests', async () => {
     let looked = 0;
     const { means } = page([]);
     means.measure = async () => looks[looked++];
-    await follow({ steps: [TURN], framesPerStep: 3 }, ahead(), means, never);
+    await follow({ steps: [TURN], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never);
     assert.equal(looked, 5);
 });
 
 test('a step that the daemon refuses is the last', async () => {
     const { told, means } = page([seen(-0.3)]);
     means.tell = async () => { throw new Error('refused'); };
-    await assert.rejects(follow({ steps: [TURN, OTHER], framesPerStep: 3 }, ahead(), means, never), /refused/);
+    await assert.rejects(follow({ steps: [TURN, OTHER], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never), /refused/);
     assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'done 1']);
 });
 
 test('without steps nothing is asked', async () => {
     const { told, means } = page([seen()]);
-    assert.deepEqual(await follow({ steps: [], framesPerStep: 3 }, ahead(), means, never), { frames: [], numbers: [] });
+    assert.deepEqual(await follow({ steps: [], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never), { frames: [], numbers: [] });
     assert.deepEqual(told, []);
 });
 
@@ -72,14 +72,31 @@ test('who does not move in time is too slow, and no picture of the step is taken
     const { told, means } = page([seen()]);
     means.until = performance.now() + 50;
     means.measure = () => new Promise((resolve) => setTimeout(() => resolve(seen()), 10));
-    await assert.rejects(follow({ steps: [TURN], framesPerStep: 3 }, ahead(), means, never), TooSlow);
+    await assert.rejects(follow({ steps: [TURN], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never), TooSlow);
     assert.deepEqual(told, ['ask turn_left 1']);
+});
+
+test('a daemon that gives a step less time is heeded', async () => {
+    const { means } = page([seen()]);
+    means.measure = () => new Promise((resolve) => setTimeout(() => resolve(seen()), 10));
+    await assert.rejects(follow({ steps: [TURN], framesPerStep: 3, stepMs: 3050 }, ahead(), means, never), TooSlow);
+});
+
+test('a page that is left while a step is being told of asks for no other', async () => {
+    const { told, means } = page([seen(-0.3)]);
+    const left = new AbortController();
+    means.tell = () => new Promise((resolve) => setTimeout(resolve, 500));
+    const going = follow({ steps: [TURN, OTHER], framesPerStep: 3, stepMs: 15_000 }, ahead(), means, left.signal);
+    setTimeout(() => left.abort(new Error('left')), 400);
+    await assert.rejects(going, /left/);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.ok(!told.includes('ask turn_right 2'));
 });
 
 test('where nobody sees the movement it has its time', async () => {
     const { told, means } = page([null]);
     const began = performance.now();
-    await follow({ steps: [TURN], framesPerStep: 3 }, null, means, never);
+    await follow({ steps: [TURN], framesPerStep: 3, stepMs: 15_000 }, null, means, never);
     assert.ok(performance.now() - began >= 2400);
     assert.deepEqual(told, ['ask turn_left 1', 'hold', 'take 3', 'tell 1 3', 'done 1']);
 });
@@ -90,7 +107,7 @@ test('colours come after a warning and stay half a second at least, so that none
     means.show.flash = (colour) => { told.push(`flash ${colour}`); changes.push(performance.now()); };
     const colours = ['#ff2020', '#20ff20', '#2020ff'].map((colour) => ({ kind: 'flash', colour }));
     const began = performance.now();
-    const { numbers } = await follow({ steps: colours, framesPerStep: 3 }, ahead(), means, never);
+    const { numbers } = await follow({ steps: colours, framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never);
     assert.deepEqual(told.filter((line) => line.startsWith('flash')), ['flash #ff2020', 'flash #20ff20', 'flash #2020ff', 'flash null']);
     assert.ok(changes[0] - began >= 1900);
     assert.ok(changes.slice(1).every((at, i) => at - changes[i] >= 480));
@@ -100,7 +117,7 @@ test('colours come after a warning and stay half a second at least, so that none
 test('a page that is left breaks it off', async () => {
     const { means } = page([null]);
     const left = new AbortController();
-    const going = follow({ steps: [TURN], framesPerStep: 3 }, null, means, left.signal);
+    const going = follow({ steps: [TURN], framesPerStep: 3, stepMs: 15_000 }, null, means, left.signal);
     setTimeout(() => left.abort(new Error('left')), 20);
     await assert.rejects(going, /left/);
 });

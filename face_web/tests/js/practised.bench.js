@@ -33,5 +33,5 @@ const measure = async () => { await wait(LOOK_MS); return seen(); };
 const began = performance.now();
 await take(3);
 const steps = kinds.map((kind) => ({ kind, colour: null }));
-await follow({ steps, framesPerStep: 3 }, straight.shape, { measure, take, tell: () => wait(TOLD_MS), show, until: Infinity }, new AbortController().signal);
+await follow({ steps, framesPerStep: 3, stepMs: 15_000 }, straight.shape, { measure, take, tell: () => wait(TOLD_MS), show, until: Infinity }, new AbortController().signal);
 console.log(`${kinds.length} movements, looking ahead before them included: ${((performance.now() - began) / 1000).toFixed(1)} s`);
