@@ -282,6 +282,7 @@ def test_a_step_may_be_told_of_again_in_the_same_words_alone(living_site: Websit
             assert tell(visitor, begun, step, frames[3 * step : 3 * step + 3]).json == {"ok": True}
     assert living.answer(visitor, begun, frames).json["ok"]
     begun = patient(begin(visitor))
+    frames = act(BARACK, begun)
     assert tell(visitor, begun, 0, frames[:3]).json == {"ok": True}
     assert not tell(visitor, begun, 0, frames[3:6]).json["ok"]
     assert living.answer(visitor, begun, frames).code == "nonce", "used up"
