@@ -125,8 +125,7 @@ def site(web_daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A site without people, and with it an empty gallery."""
     if not php_is_there():
         pytest.skip("needs PHP 8.2 with pdo_sqlite and mbstring: apt-get install php-cli php-sqlite3 php-mbstring")
-    with web_daemon.client() as client:
-        client.remove_all([one.id for one in client.all_subjects()] or ["nobody"])
+    web_daemon.forget_everybody()
     running = start_website(tmp_path_factory.mktemp("site"), web_daemon)
     yield running
     running.stop()

@@ -37,6 +37,11 @@ class Daemon:
     def client(self, level: str = "operator", timeout_s: float = 60.0) -> Client:
         return Client("127.0.0.1", self.port, token=self.token(level), timeout_s=timeout_s)
 
+    def forget_everybody(self) -> None:
+        """An empty gallery."""
+        with self.client() as client:
+            client.remove_all([one.id for one in client.all_subjects()] or ["nobody"])
+
     def command(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `face-server` against this daemon."""
         config = self.config_path.read_text().replace("port = 0", f"port = {self.port}")

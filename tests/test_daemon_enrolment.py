@@ -121,10 +121,10 @@ def test_a_replacement_with_one_bad_image_changes_nothing(daemon: Daemon, sample
 
 
 def test_a_face_enrolled_under_another_id_is_refused_unless_the_operator_forces_it(
-    daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path
+    web_daemon: Daemon, sample_photos: Path
 ) -> None:
-    daemon = daemon_in(tmp_path)
-    with daemon.client("web") as web, daemon.client() as operator:
+    web_daemon.forget_everybody()
+    with web_daemon.client("web") as web, web_daemon.client() as operator:
         web.enrol("first", [photo(sample_photos, "obama")])
         with pytest.raises(DuplicatePerson) as refusal:
             web.enrol("second", [photo(sample_photos, "obama2")])
@@ -207,7 +207,7 @@ def test_what_was_acknowledged_is_found_after_a_restart_and_after_a_kill(
 ) -> None:
     first = daemon_in(tmp_path, LIGHT)
     with first.client("web") as web:
-        web.enrol("stopped", [photo(sample_photos, "biden")])
+        web.enrol(7, [photo(sample_photos, "biden")])
     assert first.stop() == 0
     second = daemon_in(tmp_path, LIGHT)
     with second.client("web") as web:
@@ -215,7 +215,7 @@ def test_what_was_acknowledged_is_found_after_a_restart_and_after_a_kill(
         second.kill()
     third = daemon_in(tmp_path, LIGHT)
     with third.client() as operator:
-        assert operator.identify(photo(sample_photos, "biden")).id == "stopped"
+        assert operator.identify(photo(sample_photos, "biden")).id == 7
         assert operator.identify(photo(sample_photos, "obama2")).id == "killed"
         assert operator.status().templates == 2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import bad_pictures
 import pytest
-from daemons import Daemon, start_daemon
+from daemons import LIGHT, Daemon, start_daemon
 
 NO_PICTURE = "there is no picture of this name below [server] legacy_image_root"
 
@@ -71,7 +71,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, sample_photos: Path) -> P
 
 @pytest.fixture(scope="module")
 def old_daemon(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Iterator[Daemon]:
-    settings = f"legacy = true\nlegacy_image_root = {pictures}\nheader_timeout_s = 0.5\n"
+    settings = f"legacy = true\nlegacy_image_root = {pictures}\nheader_timeout_s = 0.5\n{LIGHT}"
     running = start_daemon(tmp_path_factory.mktemp("old"), settings)
     yield running
     running.kill()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import stub_server
 from certificates import Authority, Certificate, imposter
-from daemons import ROOT, Daemon, StartDaemon
+from daemons import LIGHT, ROOT, Daemon, StartDaemon
 from stub_server import WEB, serving, wait_until
 
 from face_server.wire.requests import Level
@@ -127,23 +127,18 @@ def prove_every_call(site: Site, subject: str, photos: dict[str, bytes]) -> None
     assert site.ask("identify", images=[again]) == {"answer": None}
 
 
-def test_php_enrols_finds_and_forgets_a_real_face_over_tcp_until_the_daemon_stops(
-    daemon_in: StartDaemon, tmp_path: Path, photos: dict[str, bytes]
-) -> None:
-    daemon = daemon_in(tmp_path)
-    config = tmp_path / "site.ini"
-    config.write_text(daemon.config_path.read_text().replace("port = 0", f"port = {daemon.port}"))
-    site = Site.configured(config)
-    prove_every_call(site, "cafe" * 8, photos)
-    assert daemon.stop() == 0
-    assert "cannot be reached" in site.ask("identify", images=[photos["obama"]])["unreachable"]
+def test_php_enrols_finds_and_forgets_a_real_face_over_tcp(web_daemon: Daemon, photos: dict[str, bytes]) -> None:
+    web_daemon.forget_everybody()
+    config = web_daemon.config_path.with_name("site.ini")
+    config.write_text(web_daemon.config_path.read_text().replace("port = 0", f"port = {web_daemon.port}"))
+    prove_every_call(Site.configured(config), "cafe" * 8, photos)
 
 
 @pytest.fixture
 def config_of_unix_daemon(tmp_path: Path) -> Iterator[Path]:
     """The config.ini of a daemon that listens on a Unix socket."""
     config = tmp_path / "config.ini"
-    config.write_text(f"[server]\nunix_socket = sock\n[models]\npath = {ROOT / 'models'}\n")
+    config.write_text(f"{LIGHT}[server]\nunix_socket = sock\n[models]\npath = {ROOT / 'models'}\n")
     command = [sys.executable, "-m", "face_server", "serve", "--config", str(config)]
     with (
         (tmp_path / "daemon.log").open("w") as log,
@@ -225,7 +220,7 @@ def test_php_enrols_finds_and_forgets_a_real_face_inside_tls_also_after_the_cert
         place.key.chmod(0o600)
 
     put(authority.here)
-    daemon = daemon_in(tmp_path, f"{place.lines}tls_ca = {authority.cert}")
+    daemon = daemon_in(tmp_path, f"{place.lines}tls_ca = {authority.cert}\n{LIGHT}")
     config = tmp_path / "site.ini"
     config.write_text(daemon.config_path.read_text().replace("port = 0", f"port = {daemon.port}"))
     prove_every_call(Site.configured(config), "cafe" * 8, photos)
@@ -248,6 +243,7 @@ def test_php_enrols_finds_and_forgets_a_real_face_inside_tls_also_after_the_cert
     assert daemon.command("enrol", "obama", mine).returncode == 0
     assert daemon.command("identify", mine).stdout.startswith("obama")
     assert daemon.stop() == 0
+    assert "cannot be reached" in Site.configured(config).ask("identify", images=[photos["obama"]])["unreachable"]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemons import ROOT
+from daemons import LIGHT, ROOT
 from websites import PATIENCE_S, free_port, php_is_there
 
 pytestmark = pytest.mark.skipif(
@@ -27,7 +27,7 @@ class Served:
         self.port = free_port()
         config = directory / "config.ini"
         config.write_text(
-            f"[server]\nport = {free_port()}\n[models]\npath = {ROOT / 'models'}\n"
+            f"{LIGHT}[server]\nport = {free_port()}\n[models]\npath = {ROOT / 'models'}\n"
             f"[web]\nport = {self.port}\nbase_url = http://127.0.0.1:{self.port}\n"
         )
         self.log = directory / "serve.log"

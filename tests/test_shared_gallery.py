@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemons import Daemon, start_daemon
+from daemons import LIGHT, Daemon, start_daemon
 
 sys.path.insert(0, str(Path(__file__).with_name("gallery")))
 from backends import WITHOUT_MILVUS, LiteServer
@@ -29,7 +29,7 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiteServer]:
 
 def start(milvus: LiteServer, directory: Path) -> Daemon:
     return start_daemon(
-        directory, f"[gallery]\nbackend = milvus\nmilvus_uri = {milvus.uri}\n[decision]\nthreshold = 0.6\n"
+        directory, f"{LIGHT}[gallery]\nbackend = milvus\nmilvus_uri = {milvus.uri}\n[decision]\nthreshold = 0.6\n"
     )
 
 

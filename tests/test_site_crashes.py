@@ -84,8 +84,7 @@ class Scene:
 
 @pytest.fixture
 def scene(web_daemon: Daemon, tmp_path: Path) -> Iterator[Scene]:
-    with web_daemon.client() as client:
-        client.remove_all([one.id for one in client.all_subjects()] or ["nobody"])
+    web_daemon.forget_everybody()
     made = Scene(tmp_path, web_daemon)
     yield made
     made.site.stop()

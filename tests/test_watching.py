@@ -47,7 +47,7 @@ def gained(before: Samples, after: Samples) -> Samples:
 
 
 def test_a_monitor_is_answered_while_the_daemon_starts_serves_and_stops(tmp_path: Path) -> None:
-    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n[models]\npath = {ROOT / 'models'}\n{METRICS}\n")
+    (tmp_path / "config.ini").write_text(f"[server]\nport = 0\n{LIGHT}[models]\npath = {ROOT / 'models'}\n{METRICS}\n")
     log = tmp_path / "daemon.log"
     with log.open("w") as out:
         command = [sys.executable, "-m", "face_server", "serve", "--config", tmp_path / "config.ini"]

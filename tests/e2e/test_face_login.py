@@ -29,16 +29,10 @@ def site(
                     "needs a MariaDB server that this user administers: apt-get install mariadb-server php-mysql"
                 )
             database = stack.enter_context(fresh_mariadb())
-        empty(web_daemon)
+        web_daemon.forget_everybody()
         running = start_website(tmp_path_factory.mktemp("site"), web_daemon, mariadb=database)
         stack.callback(running.stop)
         yield running
-
-
-def empty(daemon: Daemon) -> None:
-    """Forget every face."""
-    with daemon.client() as client:
-        client.remove_all([one.id for one in client.all_subjects()] or ["nobody"])
 
 
 def subjects(daemon: Daemon) -> list[str]:

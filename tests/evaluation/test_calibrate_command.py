@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from daemons import ROOT, StartDaemon
+from daemons import ROOT, Daemon, StartDaemon
 
 from face_server.config import load_config
 from face_server.gallery.store.template_store import TemplateStore
@@ -78,8 +78,7 @@ def test_curves_that_would_keep_the_daemon_from_starting_are_not_written(tmp_pat
     assert not (tmp_path / "var" / "calibration").exists()
 
 
-def test_a_running_daemon_keeps_its_gallery_from_being_calibrated_on(tmp_path: Path, daemon_in: StartDaemon) -> None:
-    daemon = daemon_in(tmp_path)
-    done = calibrate(daemon.config_path)
+def test_a_running_daemon_keeps_its_gallery_from_being_calibrated_on(web_daemon: Daemon) -> None:
+    done = calibrate(web_daemon.config_path)
     assert done.returncode == 2
     assert "is held by process" in done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from daemons import Daemon, start_daemon
+from daemons import LIGHT, Daemon, start_daemon
 from floods.attacks import ATTACKS, FILL_THE_QUEUE, MAX_CONNECTIONS, Attack, many_enrolling_one_id
 from floods.measuring import MIB, SETTINGS, measure
 
@@ -16,7 +16,7 @@ MOST_BYTES = 64 * MIB + 96 * MIB
 
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory, sample_photos: Path) -> Iterator[Daemon]:
-    daemon = start_daemon(tmp_path_factory.mktemp("attacked"), SETTINGS)
+    daemon = start_daemon(tmp_path_factory.mktemp("attacked"), SETTINGS + LIGHT)
     with daemon.client() as client:
         client.enrol("obama", [(sample_photos / name).read_bytes() for name in ("obama.jpg", "obama2.jpg")])
     yield daemon
