@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from daemons import ROOT, Daemon, StartDaemon, start_daemon
 from websites import Website, php_is_there, start_website
 
 from face_server.config import load_config
+from face_server.vision import runtime
 from face_server.vision.runtime import Network
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_are_loaded_once() -> Iterator[None]:
+    """In a process, as a daemon does: it takes seconds and hundreds of megabytes, and a network does not change."""
+    with pytest.MonkeyPatch.context() as patch:
+        for load in (runtime.load_mtcnn, runtime.load_frozen_graph):
+            patch.setattr(runtime, load.__name__, functools.cache(load))
+        yield
 
 
 @pytest.fixture(scope="session")

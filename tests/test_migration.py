@@ -139,20 +139,19 @@ def test_an_operator_changes_the_network_and_everyone_is_still_known(
         "  [gallery]",
         "  path = var/gallery-mobilefacenet",
     ]
-    assert hashlib.sha256(source.read_bytes()).hexdigest() == untouched
 
-    told = "[embedding]\nmodel = mobilefacenet\n[gallery]\npath = var/gallery-mobilefacenet\n"
-    for settings, model, score in ((told, "mobilefacenet", 0.8), (keep, "facenet-20180408-102900", 0.75)):
-        now = daemon_in(tmp_path, settings)
-        with now.client() as client:
-            status = client.status()
-            assert (status.model, status.subjects, status.templates) == (model, 2, 3)
-            reply = client.identify(photo["obama3.jpg"], limit=2)
-            assert reply.match and reply.id == 7 and reply.candidates is not None
-            assert reply.candidates[0].score > score and reply.candidates[1].score < 0.3
-            assert client.verify("Zoë", photo["biden.jpg"]).match
-            assert not client.verify("Zoë", photo["obama3.jpg"]).match
-        assert now.stop() == 0
+    now = daemon_in(tmp_path, "[embedding]\nmodel = mobilefacenet\n[gallery]\npath = var/gallery-mobilefacenet\n")
+    with now.client() as client:
+        status = client.status()
+        assert (status.model, status.subjects, status.templates) == ("mobilefacenet", 2, 3)
+        reply = client.identify(photo["obama3.jpg"], limit=2)
+        assert reply.match and reply.id == 7 and reply.candidates is not None
+        assert reply.candidates[0].score > 0.8 and reply.candidates[1].score < 0.3
+        assert client.verify("Zoë", photo["biden.jpg"]).match
+        assert not client.verify("Zoë", photo["obama3.jpg"]).match
+    assert now.stop() == 0
+    # The way back is open.
+    assert hashlib.sha256(source.read_bytes()).hexdigest() == untouched
 
 
 def test_the_new_templates_are_the_old_ones_but_for_the_vectors(
