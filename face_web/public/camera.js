@@ -221,7 +221,7 @@ class Camera {
                 await this.#attempt.burst(this.#panel.video, this.#perPose, signal);
             } else {
                 const means = {
-                    measure: () => this.#detector.measure(this.#panel.video),
+                    measure: () => this.#detector.measure(this.#panel.video, true),
                     show: this.#steps,
                     tell: (number, frames) => this.#site.tell(number, frames),
                 };

@@ -14,6 +14,14 @@ import { burntOut, greyOf, mean, sharpness } from './picture.js';
 const NEAR = { longest: 320, side: 224 };
 const FAR = { longest: 416, side: 416 };
 
+/**
+ * A movement is followed in a square about the last face, so many times as wide, where the finder sees a face as large as
+ * NEAR shows it for a third of the work; and looks are no closer together than this, so that two of them can tell a head
+ * that rests from one that moves.
+ */
+const ABOUT = { times: 1.8, side: 128 };
+const FOLLOW_MS = 100;
+
 /** Side of the crop in which light and sharpness are measured, as in the daemon. */
 const CROP = 160;
 
@@ -50,11 +58,14 @@ export class Detector {
         }
     }
 
-    /** @returns {Promise<object|null>} a measurement, or null when no way is left */
-    async measure(video) {
+    /**
+     * @param {boolean} brisk soon again, and the faces alone: a movement is being followed
+     * @returns {Promise<object|null>} a measurement, or null when no way is left
+     */
+    async measure(video, brisk = false) {
         while (this.#ways.length > 0) {
             try {
-                const measured = await (await this.#made()).measure(video);
+                const measured = await (await this.#made()).measure(video, brisk);
                 this.#failures = 0;
                 return measured;
             } catch (error) {
@@ -99,18 +110,46 @@ class BrowserFinder {
     #find;
     #canvas = document.createElement('canvas');
     #crop = document.createElement('canvas');
+    #about = document.createElement('canvas');
+    /** The one face of the last picture, or null. */
+    #last = null;
 
     constructor(find) {
         this.#find = find;
     }
 
-    async measure(video) {
+    async measure(video, brisk) {
         const began = performance.now();
-        const near = await this.#search(video, NEAR);
-        const measured = near.faces.length > 0 ? near : await this.#search(video, FAR);
+        const measured = await (brisk ? this.#follow(video) : this.#look(video));
+        this.#last = measured.faces.length === 1 ? measured.faces[0] : null;
+        const passed = performance.now() - began;
         const [least, most] = REST_MS;
-        await rest(Math.min(most, Math.max(least, performance.now() - began)));
+        await rest(brisk ? FOLLOW_MS - passed : Math.min(most, Math.max(least, passed)));
         return measured;
+    }
+
+    async #look(video) {
+        const near = await this.#search(video, NEAR);
+        return near.faces.length > 0 ? near : this.#search(video, FAR);
+    }
+
+    async #follow(video) {
+        const canvas = drawn(video, video.videoWidth, video.videoHeight, NEAR.longest, this.#canvas);
+        const about = this.#last === null ? [] : await this.#searchAbout(canvas, this.#last.box);
+        const faces = about.length > 0 ? about : await this.#find(canvas, NEAR.side);
+        return { width: canvas.width, height: canvas.height, faces, light: null, sharpness: null };
+    }
+
+    async #searchAbout(canvas, box) {
+        const side = Math.round(ABOUT.times * Math.max(box[2] - box[0], box[3] - box[1]));
+        const corner = [0, 1].map((axis) => Math.round((box[axis] + box[axis + 2] - side) / 2));
+        this.#about.width = side;
+        this.#about.height = side;
+        this.#about.getContext('2d', { willReadFrequently: true }).drawImage(canvas, -corner[0], -corner[1]);
+        return (await this.#find(this.#about, ABOUT.side)).map(({ box: found, landmarks }) => ({
+            box: found.map((at, i) => at + corner[i % 2]),
+            landmarks: landmarks?.map((point) => point.map((at, axis) => at + corner[axis])) ?? null,
+        }));
     }
 
     async #search(video, { longest, side }) {

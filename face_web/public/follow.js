@@ -12,10 +12,11 @@ const LEAST_LOOKS = 15;
 
 /**
  * A head that still moves on is let, up to so many times what is enough, some 22 degrees: the daemon refuses turns that are
- * too slight to show a head's depth. It has come to rest when it went less than this further since the last look.
+ * too slight to show a head's depth. It has come to rest when it went less than this further since the last look, in the
+ * same measure: what the finder itself strays by while a head is still (challenge.js), and a tenth of what a quick turn goes.
  */
 const FULL = 1.6;
-const RESTS = 1.05;
+const RESTS = 0.1;
 
 /** Of the time that the daemon gives a step, what its pictures and telling of them may take. */
 const TOLD_MS = 3000;
@@ -26,19 +27,18 @@ const BLIND_MS = 2500;
 /** No hint before this: who has only read what to do needs none. */
 const HINT_MS = 1500;
 
-/** The tick between two steps, so that it is seen. */
-const TICK_MS = 300;
+/** The tick stays so long after the pictures, during which it was there: half a second in all. */
+const TICK_MS = 150;
 
 /**
- * Pictures of one step follow each other so fast; with what it takes to make one, three take some 0.4 s, in which a head
- * holds still.
+ * Pictures of one step follow each other so fast; with what it takes to make one, three take some 0.3 s, in which a head
+ * holds still. A camera that is slower in poor light gives one picture twice, and is waited for (capture.js).
  */
-export const STEP_BETWEEN_MS = 120;
+export const STEP_BETWEEN_MS = 80;
 
-/** The person is warned; the camera gets so long to see a colour, which stays so long at least: two in a second. */
+/** The person is warned. The camera gets so long to see a colour, so that none stays for less: two in a second. */
 const WARNING_MS = 2000;
-const SETTLED_MS = 250;
-const LEAST_FLASH_MS = 500;
+const SETTLED_MS = 500;
 
 /** Of so many last looks straight ahead the middle is what movements are measured against. */
 const LOOKS = 5;
@@ -118,7 +118,7 @@ async function performed(kind, first, { measure, show, until }, signal) {
         }
         const { reach, done, hint } = progress(kind, first, measured);
         show.far(Math.min(1, reach));
-        if (done && (reach >= FULL || reach <= RESTS * before)) {
+        if (done && (reach >= FULL || reach <= before + RESTS)) {
             return undefined;
         }
         before = done ? reach : 0;
@@ -137,10 +137,7 @@ async function timed(show, signal) {
 }
 
 async function lit(colour, take, show, signal) {
-    const began = performance.now();
     show.flash(colour);
     await pause(SETTLED_MS, signal);
-    const frames = await take();
-    await pause(LEAST_FLASH_MS - (performance.now() - began), signal);
-    return frames;
+    return take();
 }

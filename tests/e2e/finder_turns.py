@@ -28,12 +28,15 @@ from face_server.config import load_config
 from face_server.liveness.pose import Pose, pose_of
 from face_server.types import RgbImage
 
+#: The page's own following: about the face of the picture before, where there was one.
 FIND = """async () => {
-    window.faceFinder ??= await (await import('/face_finder.js')).loadFaceFinder('/vendor/face-api/');
-    const { drawn } = await import('/capture.js');
+    window.finder ??= await (await import('/detectors.js')).inBrowser('/vendor/face-api/');
     const scene = await createImageBitmap(await (await fetch('/scene?' + Math.random())).blob());
-    const faces = await window.faceFinder(drawn(scene, scene.width, scene.height, 320), 224);
-    return faces.length === 1 ? faces[0].landmarks.map(point => point.map(at => at * scene.width / 320)) : null;
+    scene.videoWidth = scene.width;
+    scene.videoHeight = scene.height;
+    const { width, faces } = await window.finder.measure(scene, true);
+    const landmarks = faces.length === 1 ? faces[0].landmarks : null;
+    return landmarks?.map(point => point.map(at => at * scene.width / width)) ?? null;
 }"""
 #: Degrees of the modelled head.
 TURNS, NODS = (-30, -25, -20, -15, -10, 10, 15, 20, 25, 30), (-20, -15, -10, 10, 15, 20)
