@@ -99,9 +99,13 @@ export async function follow({ steps, framesPerStep, stepMs }, first, means, sig
         frames.push(...taken);
         numbers.push(...Array(framesPerStep).fill(number));
         const told = tell(number, taken);
-        show.done(number);
-        const ticks = number < steps.length && (step.colour === null || after === null);
-        await Promise.all([told, pause(ticks ? TICK_MS : 0, signal)]);
+        // Between two colours nothing is done yet: who reads "good" no longer holds still.
+        if (step.colour === null || after === null) {
+            show.done(number);
+            await Promise.all([told, pause(number < steps.length ? TICK_MS : 0, signal)]);
+        } else {
+            await told;
+        }
     }
     return { frames, numbers };
 }

@@ -109,6 +109,7 @@ test('colours come after a warning and stay half a second at least, so that none
     const began = performance.now();
     const { numbers } = await follow({ steps: colours, framesPerStep: 3, stepMs: 15_000 }, ahead(), means, never);
     assert.deepEqual(told.filter((line) => line.startsWith('flash')), ['flash #ff2020', 'flash #20ff20', 'flash #2020ff', 'flash null']);
+    assert.deepEqual(told.filter((line) => line.startsWith('done')), ['done 3'], 'who is told so before moves again');
     assert.ok(changes[0] - began >= 1900);
     assert.ok(changes.slice(1).every((at, i) => at - changes[i] >= 480));
     assert.deepEqual(numbers, [1, 1, 1, 2, 2, 2, 3, 3, 3]);

@@ -7,7 +7,7 @@ import { STEP_BETWEEN_MS, Straight, follow } from '../../public/follow.js';
 
 /** The person: from the words to the first movement, and until the head is turned by some 22 degrees, which it then stays. */
 const [REACTS_MS, MOVES_MS, TURNED] = [300, 500, 0.3];
-/** The machine: one look for the face with the page's rest, making one JPEG of the camera's picture, the camera's lag, and telling of a step. */
+/** The machine: one look for the face with the page's rest, one JPEG of the camera's picture, the camera's lag, telling of a step. */
 const [LOOK_MS, JPEG_MS, LAG_MS, TOLD_MS] = [100, 30, 80, 50];
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -33,5 +33,6 @@ const measure = async () => { await wait(LOOK_MS); return seen(); };
 const began = performance.now();
 await take(3);
 const steps = kinds.map((kind) => ({ kind, colour: null }));
-await follow({ steps, framesPerStep: 3, stepMs: 15_000 }, straight.shape, { measure, take, tell: () => wait(TOLD_MS), show, until: Infinity }, new AbortController().signal);
+const means = { measure, take, tell: () => wait(TOLD_MS), show, until: Infinity };
+await follow({ steps, framesPerStep: 3, stepMs: 15_000 }, straight.shape, means, new AbortController().signal);
 console.log(`${kinds.length} movements, looking ahead before them included: ${((performance.now() - began) / 1000).toFixed(1)} s`);
