@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from daemons import ROOT
 from e2e.clips import Portrait, Scene, portrait_clip
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request, expect
+from websites import Website
 
 SCREENSHOTS = ROOT / "var" / "screenshots"
 AXE = ROOT / "var" / "browser" / "axe.min.js"
@@ -119,6 +121,10 @@ class Screen:
             text = self.page.locator("main").inner_text()
             raise AssertionError(f"still at {self.page.url} and not at {path}; the page says:\n{text}")
 
+    def leads_to(self, path: str) -> str:
+        """The path at which this browser would arrive from there, asked without a page, whose camera would start."""
+        return urlsplit(self.page.request.get(self.base_url + path).url).path
+
     def state(self, *states: str) -> str:
         """Wait until the camera is in one of these states; which."""
         selector = ", ".join(f'[data-camera][data-state="{state}"]' for state in states)
@@ -221,6 +227,15 @@ def log_in_by_password(tab: Screen, account: Account) -> None:
     form.locator("input[name=email]").fill(account.email)
     form.locator("input[name=password]").fill(account.password)
     form.locator("input[name=password]").press("Enter")
+
+
+def enter(tab: Screen, site: Website, account: Account, frames: Sequence[bytes] = ()) -> None:
+    """Be logged in by password, or by these frames, past the login page and its camera."""
+    visitor = site.visitor()
+    answer = visitor.face(frames) if frames else visitor.password(account.email, account.password)
+    assert visitor.is_in(), answer.text
+    cookies = visitor.cookies.items()
+    tab.page.context.add_cookies([{"name": name, "value": value, "url": site.base_url} for name, value in cookies])
 
 
 def confirm(tab: Screen, account: Account) -> None:

@@ -30,3 +30,10 @@ def browser(playwright: Playwright, camera: Camera) -> Iterator[Browser]:
     """A browser with that camera, which pages may use without asking."""
     with chromium(playwright, *camera.arguments) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def without_camera(playwright: Playwright) -> Iterator[Browser]:
+    """A machine that has none."""
+    with chromium(playwright, "--use-fake-ui-for-media-stream") as running:
+        yield running

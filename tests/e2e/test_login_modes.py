@@ -41,8 +41,7 @@ def test_a_claimed_email_opens_with_the_right_face_only(mode: Website, browser: 
         claim(tab, BARACKS.email)
         assert tab.state("result") == "result"
         wrong_face = tab.result
-        tab.open("/account")
-        tab.is_at("/login")
+        assert tab.leads_to("/account") == "/login"
     camera.show(BARACK)
     with screen(browser, mode.base_url) as tab:
         claim(tab, "nobody@example.org")
@@ -77,8 +76,7 @@ def test_face_and_password_are_both_needed_and_told_together(
         else:
             tab.shows("the face or the password was not the right one")
             tab.forgive("422")
-            tab.open("/account")
-            tab.is_at("/login")
+            assert tab.leads_to("/account") == "/login"
 
 
 @pytest.mark.parametrize("mode", ["face_then_password"], indirect=True)
@@ -93,14 +91,12 @@ def test_a_password_alone_does_not_open_where_both_are_asked_for(
         tab.forgive("422")
 
 
-def test_a_password_opens_without_a_camera(site: Website, browser: Browser, camera: Camera) -> None:
+def test_a_password_opens_without_a_camera(site: Website, without_camera: Browser) -> None:
     site.forgive()
-    camera.show(JOE)
-    with screen(browser, site.base_url) as tab:
+    with screen(without_camera, site.base_url) as tab:
         log_in_by_password(tab, BARACKS)
-        tab.is_at("/account")
         tab.shows(f"Hello, {BARACKS.name}")
-    with screen(browser, site.base_url) as tab:
+    with screen(without_camera, site.base_url) as tab:
         log_in_by_password(tab, Account(BARACKS.name, BARACKS.email, "not the right one"))
         tab.shows("That did not work")
         tab.forgive("422")

@@ -14,6 +14,7 @@ from e2e.browsers import (
     Camera,
     Screen,
     confirm,
+    enter,
     fill_registration,
     log_in_by_password,
     photograph,
@@ -135,11 +136,10 @@ def test_registration(site: Website, invited: Website, browser: Browser, camera:
         checked(tab, "register-invited-refused", look)
 
 
-def test_account(site: Website, browser: Browser, camera: Camera, look: str) -> None:
-    camera.show(BARACK)
+def test_account(site: Website, browser: Browser, look: str) -> None:
     with screen(browser, site.base_url, **LOOKS[look]) as tab:
-        log_in_by_password(tab, BARACKS)
-        tab.is_at("/account")
+        enter(tab, site, BARACKS)
+        tab.open("/account")
         checked(tab, "account-fresh", look)
         tab.page.locator("#password").fill("short")
         tab.page.locator("#repeat").fill("short")
@@ -148,8 +148,8 @@ def test_account(site: Website, browser: Browser, camera: Camera, look: str) -> 
         checked(tab, "account-refused", look)
         tab.forgive("422")
     with screen(browser, site.base_url, **LOOKS[look]) as tab:
-        tab.open("/login")
-        tab.is_at("/account")
+        enter(tab, site, BARACKS, burst(BARACK))
+        tab.open("/account")
         checked(tab, "account", look)
         tab.open("/confirm")
         checked(tab, "confirm", look)
@@ -158,11 +158,10 @@ def test_account(site: Website, browser: Browser, camera: Camera, look: str) -> 
         checked(tab, "home-logged-in", look)
 
 
-def test_administration(site: Website, browser: Browser, camera: Camera, look: str) -> None:
-    camera.show(JOE, seconds=2)
+def test_administration(site: Website, browser: Browser, look: str) -> None:
     with screen(browser, site.base_url, **LOOKS[look]) as tab:
-        log_in_by_password(tab, OPERATOR)
-        tab.is_at("/account")
+        enter(tab, site, OPERATOR)
+        tab.open("/account")
         checked(tab, "account-without-face", look)
         for name, path in (
             ("admin", "/admin"),
@@ -176,13 +175,12 @@ def test_administration(site: Website, browser: Browser, camera: Camera, look: s
 
 
 def test_an_administrator_searches_disables_enables_and_resets(
-    site: Website, web_daemon: Daemon, browser: Browser, camera: Camera
+    site: Website, web_daemon: Daemon, browser: Browser
 ) -> None:
     site.forgive()
     assert site.visitor().register(JOES.name, JOES.email, JOES.password, burst(JOE, 4)).json["ok"]
     with screen(browser, site.base_url) as tab:
-        log_in_by_password(tab, OPERATOR)
-        tab.is_at("/account")
+        enter(tab, site, OPERATOR)
 
         def act(name: str) -> None:
             tab.open(f"/admin?q={JOES.email}")
@@ -275,11 +273,15 @@ def test_a_photo_file_registers_where_the_operator_lets_it(
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en-GB"])
-def test_the_browser_s_language_is_spoken(site: Website, browser: Browser, camera: Camera, language: str) -> None:
+def test_the_browser_s_language_is_spoken_and_nothing_comes_from_another_address(
+    site: Website, browser: Browser, camera: Camera, language: str
+) -> None:
     site.forgive()
     camera.show(BARACK, seconds=20)
     chinese = language == "zh-CN"
     with screen(browser, site.base_url, locale=language) as tab:
+        asked: list[str] = []
+        tab.page.on("request", lambda request: asked.append(request.url))
         for name, path in (("home", "/"), ("register", "/register"), ("not-found", "/nowhere")):
             tab.open(path)
             assert str(tab.page.locator("html").get_attribute("lang")).startswith("zh" if chinese else "en")
@@ -293,15 +295,4 @@ def test_the_browser_s_language_is_spoken(site: Website, browser: Browser, camer
         confirm(tab, BARACKS)
         tab.look(f"account-{language}")
         assert any("\u4e00" <= letter <= "\u9fff" for letter in tab.page.locator("main").inner_text()) is chinese
-
-
-def test_nothing_comes_from_another_address(site: Website, browser: Browser, camera: Camera) -> None:
-    camera.show(BARACK, seconds=20)
-    with screen(browser, site.base_url) as tab:
-        asked: list[str] = []
-        tab.page.on("request", lambda request: asked.append(request.url))
-        for path in ("/", "/register", "/login"):
-            tab.open(path)
-        tab.is_at("/account")
-        elsewhere = [url for url in asked if not url.startswith((site.base_url, "data:", "blob:"))]
-        assert elsewhere == []
+    assert [url for url in asked if not url.startswith((site.base_url, "data:", "blob:"))] == []
