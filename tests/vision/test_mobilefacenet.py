@@ -17,11 +17,12 @@ from faces import FACES, photo
 from face_server.assembly import assemble_aligner, assemble_embedder, assemble_pipeline
 from face_server.config import AlignmentConfig, Config, EmbeddingConfig, ModelsConfig, load_config
 from face_server.errors import ModelFileError
+from face_server.gallery import TemplateStore
 from face_server.models import load_manifest, verified_files
 from face_server.types import FloatArray, RgbImage
 from face_server.vision.alignment import Aligner
 from face_server.vision.embedding import Embedder, NetworkEmbedder
-from face_server.vision.pipeline import Purpose
+from face_server.vision.pipeline import FacePipeline, Purpose
 from face_server.vision.runtime import Network, load_tflite
 
 #: Of the manifest's weights. If this changes, galleries in the field are locked: is that meant?
@@ -288,11 +289,13 @@ def test_the_pipeline_makes_its_templates(sample_photos: Path) -> None:
 
 @pytest.mark.usefixtures("mobilefacenet")
 def test_a_daemon_runs_with_it_on_a_gallery_of_its_own_and_refuses_facenets(
-    daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path
+    daemon_in: StartDaemon, tmp_path: Path, sample_photos: Path, pipeline: FacePipeline
 ) -> None:
-    facenet = daemon_in(tmp_path / "facenet")
-    assert facenet.command("enrol", "obama", sample_photos / "obama.jpg").returncode == 0
-    assert facenet.stop() == 0
+    template = pipeline.capture((sample_photos / "obama.jpg").read_bytes(), Purpose.ENROL).template
+    options = {"fingerprint": template.fingerprint, "dimension": 512}
+    path = tmp_path / "facenet" / "var" / "gallery"
+    with TemplateStore(path, **options, max_templates_per_subject=20, max_map_bytes=2**28) as store:
+        store.enrol("obama", [template])
     with pytest.raises(RuntimeError, match="templates of another model or alignment") as refused:
         daemon_in(tmp_path / "facenet", SETTINGS)
     assert "model_mismatch" in str(refused.value) and "Traceback" not in str(refused.value)
