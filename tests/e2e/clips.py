@@ -80,11 +80,11 @@ def _drift(middle: tuple[float, float], scene: Scene, turn: float) -> Any:
 
 
 class Noise:
-    """A sensor's, new in every run: a large field of it, of which each frame gets another part."""
+    """A sensor's, in grey levels, new in every run: a large field of it, of which each frame gets another part."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: float = NOISE) -> None:
         self.random = np.random.default_rng()
-        self._field = _noise_field()
+        self._field = _noise_field(levels)
 
     def over(self, picture: Picture) -> Picture:
         """The picture with noise on it."""
@@ -94,8 +94,8 @@ class Noise:
 
 
 @cache
-def _noise_field() -> NDArray[np.int16]:
-    return np.random.default_rng().normal(0, NOISE, (HEIGHT + 1000, WIDTH + 1000, 3)).astype(np.int16)
+def _noise_field(levels: float) -> NDArray[np.int16]:
+    return np.random.default_rng().normal(0, levels, (HEIGHT + 1000, WIDTH + 1000, 3)).astype(np.int16)
 
 
 def burst(portrait: Portrait, count: int = 3, scene: Scene | None = None) -> list[bytes]:
@@ -110,13 +110,13 @@ def jpeg(picture: Picture) -> bytes:
     return target.getvalue()
 
 
-def write_clip(path: Path, pictures: Iterator[Picture]) -> None:
+def write_clip(path: Path, pictures: Iterator[Picture], frames_per_s: int = FRAMES_PER_S) -> None:
     """A Y4M file, which Chromium's fake camera plays; it appears whole, so that a playing one may be replaced."""
     part = path.with_suffix(".part")
     first = next(pictures)
     height, width, _ = first.shape
     with part.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F{FRAMES_PER_S}:1 Ip A1:1 C420jpeg\n".encode())
+        file.write(f"YUV4MPEG2 W{width} H{height} F{frames_per_s}:1 Ip A1:1 C420jpeg\n".encode())
         for picture in chain([first], pictures):
             file.write(b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).tobytes())
     part.replace(path)
