@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import LIGHT, ROOT, Daemon, StartDaemon
+from daemons import LIGHT, ROOT, Daemon, StartDaemon, start_daemon
 
 from face_server import __version__
 from face_server.cli import run
@@ -26,13 +26,21 @@ from face_server.wire.messages import encode_error
 OBAMA, BIDEN = "Barack Obama", "Joe Biden"
 
 
+@pytest.fixture(scope="module")
+def own_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon of this module, since who is identified depends on all who are enrolled."""
+    running = start_daemon(tmp_path_factory.mktemp("cli"), "[decision]\nrefuse_duplicates = false")
+    yield running
+    running.kill()
+
+
 @pytest.fixture
-def daemon(daemon: Daemon, sample_photos: Path) -> Daemon:
+def daemon(own_daemon: Daemon, sample_photos: Path) -> Daemon:
     """The daemon with two enrolled men, one template each, whatever the test before did."""
     wanted = {
         subject: (sample_photos / name).read_bytes() for subject, name in ((OBAMA, "obama.jpg"), (BIDEN, "biden.jpg"))
     }
-    with daemon.client() as client:
+    with own_daemon.client() as client:
         stored = {
             one.id: [two.image_sha256 for two in client.subject(one.id).templates] for one in client.all_subjects()
         }
@@ -40,7 +48,7 @@ def daemon(daemon: Daemon, sample_photos: Path) -> Daemon:
         for subject, photo in wanted.items():
             if stored.get(subject) != [hashlib.sha256(photo).hexdigest()]:
                 client.enrol(subject, [photo], replace=True)
-    return daemon
+    return own_daemon
 
 
 def face_server(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -539,9 +547,9 @@ def test_a_token_that_is_not_there_is_named(nobody: Nobody) -> None:
     assert done.returncode == 2 and "token.operator cannot be read" in done.stderr
 
 
-def test_a_wrong_token_is_refused(nobody: Nobody, daemon: Daemon) -> None:
+def test_a_wrong_token_is_refused(nobody: Nobody, own_daemon: Daemon) -> None:
     path, _ = nobody("a")
-    path.write_text(f"[server]\nport = {daemon.port}\n")
+    path.write_text(f"[server]\nport = {own_daemon.port}\n")
     done = face_server("status", "--config", path)
     assert done.returncode == 2 and done.stderr.startswith("face-server: unauthorised: ")
 
