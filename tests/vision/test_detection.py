@@ -125,7 +125,12 @@ def test_a_larger_smallest_face_still_finds_what_the_package_then_loses(
     from mtcnn import MTCNN
 
     image = upright(sample_photos / "obama.jpg", longest_side=480)
-    assert package_faces(MTCNN(), image, min_face_px=60) == []
+    try:
+        assert package_faces(MTCNN(), image, min_face_px=60) == []
+    except ValueError as error:
+        # Which of two errors a picture below P-Net's 12 px raises depends on the processor's kernels; the package takes
+        # the other one for "no face".
+        assert "empty output" in str(error)
     assert len(detector.detect(image, min_face_px=60)) == 1
 
 

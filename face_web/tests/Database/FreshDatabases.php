@@ -83,7 +83,7 @@ trait FreshDatabases
         for ($number = 0; $number < $processes; $number++) {
             $pipes = [];
             $command = [PHP_BINARY, __DIR__ . '/worker.php', json_encode($task + ['number' => $number])];
-            $process = proc_open($command, [['pipe', 'r'], ['pipe', 'w'], STDERR], $pipes);
+            $process = proc_open($command, [['pipe', 'r'], ['pipe', 'w']], $pipes);
             $running[] = [$process, $pipes];
         }
         foreach ($running as [, $pipes]) {
