@@ -111,7 +111,7 @@ class BrowserFinder {
     #canvas = document.createElement('canvas');
     #crop = document.createElement('canvas');
     #about = document.createElement('canvas');
-    /** The one face of the last picture, or null. */
+    /** Where the one face of the last picture was, in shares of its width; or null. */
     #last = null;
 
     constructor(find) {
@@ -121,7 +121,7 @@ class BrowserFinder {
     async measure(video, brisk) {
         const began = performance.now();
         const measured = await (brisk ? this.#follow(video) : this.#look(video));
-        this.#last = measured.faces.length === 1 ? measured.faces[0] : null;
+        this.#last = measured.faces.length === 1 ? measured.faces[0].box.map((at) => at / measured.width) : null;
         const passed = performance.now() - began;
         const [least, most] = REST_MS;
         await rest(brisk ? FOLLOW_MS - passed : Math.min(most, Math.max(least, passed)));
@@ -135,7 +135,7 @@ class BrowserFinder {
 
     async #follow(video) {
         const canvas = drawn(video, video.videoWidth, video.videoHeight, NEAR.longest, this.#canvas);
-        const about = this.#last === null ? [] : await this.#searchAbout(canvas, this.#last.box);
+        const about = this.#last === null ? [] : await this.#searchAbout(canvas, this.#last.map((at) => at * canvas.width));
         const faces = about.length > 0 ? about : await this.#find(canvas, NEAR.side);
         return { width: canvas.width, height: canvas.height, faces, light: null, sharpness: null };
     }

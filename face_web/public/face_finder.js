@@ -6,6 +6,7 @@
 
 const INTEGRITY = {
     'face-api.js': 'sha256-AWD3rzqMeM7ORcfsx2U4O610vs/UOLt4fN1iey1vLPY=',
+    'tfjs-backend-wasm-simd.wasm': 'sha256-d+uyim0083HbvyCGt/LeiZSs2OpaPPH6JNLCbIQMrHs=',
     'tiny_face_detector_model-weights_manifest.json': 'sha256-XRr0hJrEjVuYX0qbFgEMUSNT3db8xj1Q/QvJ6eZCluU=',
     'tiny_face_detector_model.bin': 'sha256-t1A8598xA5scQzFqm4Zcq2pw3XSMxgLT+ii1UVA8OHE=',
     'face_landmark_68_tiny_model-weights_manifest.json': 'sha256-mhpd0Z/YFP1QlcPLWPjg0xk7jFuaZxWzCmnVWa6jGtQ=',
@@ -13,6 +14,9 @@ const INTEGRITY = {
 };
 
 const SCORE_THRESHOLD = 0.5;
+
+/** The magic number and the version: the shortest module. */
+const EMPTY_MODULE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 /** Of the 68 landmarks: the points of each eye, the tip of the nose, the corners of the mouth. Left is left in the picture. */
 const EYE_LEFT = [36, 37, 38, 39, 40, 41];
@@ -28,7 +32,7 @@ const MOUTH = [48, 54];
  */
 export async function loadFaceFinder(directory) {
     const faceapi = await library(directory);
-    await chooseBackend(faceapi.tf);
+    await chooseBackend(faceapi.tf, directory);
     const detector = new faceapi.TinyFaceDetector();
     const landmarks = new faceapi.FaceLandmark68TinyNet();
     await Promise.all([
@@ -74,14 +78,32 @@ function library(directory) {
 }
 
 /**
- * WebGL, or nothing: WebAssembly would need more than the page's policy allows, and plain JavaScript takes half a second to
- * a second and a half for each picture, in which the page answers nobody; the daemon is the better finder then.
+ * WebAssembly, since networks as small as these need a sixth of WebGL's time in it where there is no graphics card
+ * (docs/measurements.md) and nothing is compiled for seconds first. WebGL in a browser without SIMD, or where a policy allows
+ * no WebAssembly. Never plain JavaScript, in whose half a second to a second and a half for each picture the page answers
+ * nobody: the daemon is the better finder then.
  */
-async function chooseBackend(tf) {
-    if (!(await tf.setBackend('webgl').catch(() => false))) {
-        throw new Error('no WebGL');
+async function chooseBackend(tf, directory) {
+    for (const begun of [() => webAssembly(tf, directory), () => tf.setBackend('webgl')]) {
+        if (await begun().catch(() => false)) {
+            await tf.ready();
+            return;
+        }
     }
-    await tf.ready();
+    throw new Error('neither WebAssembly nor WebGL');
+}
+
+/** The package waits for ever where its code does not run, so that is asked first; and it gets its code from here, verified. */
+async function webAssembly(tf, directory) {
+    await WebAssembly.compile(EMPTY_MODULE);
+    if (!(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT'))) {
+        return false;
+    }
+    const code = await verified(directory, 'tfjs-backend-wasm-simd.wasm');
+    tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+    tf.env().platform.fetch = async () => code;
+    tf.setWasmPaths(directory, true);
+    return tf.setBackend('wasm');
 }
 
 async function load(tf, network, directory, name) {

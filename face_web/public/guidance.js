@@ -65,13 +65,13 @@ export class Guide {
         const green = this.#greenSince !== null;
         const pose = now - this.#since > PATIENCE_MS && this.#pose !== 'straight' ? 'any' : this.#pose;
         const advice = advise(measurement, pose, this.#last, green ? HYSTERESIS : 1);
-        this.#last = largest(measurement.faces);
+        this.#last = measurement;
         this.#greenSince = advice === 'good' ? this.#greenSince ?? now : null;
         return { advice, green: advice === 'good', ready: advice === 'good' && now - this.#greenSince >= GREEN_MS };
     }
 }
 
-/** The one advice that helps most: a cause before what it causes. `last` is the face of the measurement before, or null. */
+/** The one advice that helps most: a cause before what it causes. `last` is the measurement before, or null. */
 export function advise(measurement, pose = 'straight', last = null, slack = 1) {
     const face = largest(measurement.faces);
     if (face === null) {
@@ -81,7 +81,7 @@ export function advise(measurement, pose = 'straight', last = null, slack = 1) {
         ?? place(face, measurement, slack)
         ?? light(measurement.light, slack)
         ?? turn(face.landmarks, pose, slack)
-        ?? stillness(face, last, measurement.sharpness, slack)
+        ?? stillness(face, measurement, last, slack)
         ?? 'good';
 }
 
@@ -167,14 +167,16 @@ function turn(landmarks, pose, slack) {
     return pose === 'right' && yaw > -LIMITS.leastTurn / slack ? 'turn_right' : null;
 }
 
-function stillness(face, last, sharp, slack) {
-    if (sharp !== null && sharp < LIMITS.leastSharpness / slack) {
+/** Finders look at pictures of several sizes, so places are compared in shares of the width. */
+function stillness(face, { width, sharpness }, last, slack) {
+    if (sharpness !== null && sharpness < LIMITS.leastSharpness / slack) {
         return 'blurred';
     }
-    if (last === null) {
+    const before = last === null ? null : largest(last.faces);
+    if (before === null) {
         return null;
     }
     const [x, y] = middleOf(face);
-    const [formerX, formerY] = middleOf(last);
+    const [formerX, formerY] = middleOf(before).map((at) => (at * width) / last.width);
     return Math.hypot(x - formerX, y - formerY) > LIMITS.mostMove * slack * widthOf(face) ? 'still' : null;
 }

@@ -115,7 +115,9 @@ class Actor:
         """The man himself, without the noise; what he cannot do he does not."""
         share = min(1.0, max(0.0, pose.yaw / POSES["turn_right"].yaw))
         part = AHEAD if share == 0 else TURNED if share == 1 else TURNING[int(share * len(TURNING)) :]
-        at = part[int(time.monotonic() * 10) % len(part)] if share in (0, 1) else part[0]
+        # To and fro: from the last to the first he would jump.
+        there_and_back = [*part, *part[-2:0:-1]]
+        at = there_and_back[int(time.monotonic() * 10) % len(there_and_back)] if share in (0, 1) else part[0]
         matrix = cv2.getRotationMatrix2D(MIDDLE, 0, pose.nearer)
         return np.asarray(cv2.warpAffine(self._pixels(at), matrix, (WIDTH, HEIGHT)), np.uint8)
 

@@ -45,9 +45,10 @@ final class SecurityHeaders
         return new Response($response->status, $response->headers + $headers, $response->body);
     }
 
+    /** 'wasm-unsafe-eval' lets the site's own scripts run WebAssembly, as the face finder does; no text becomes script by it. */
     private static function policy(?string $formAction): string
     {
-        return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
             . "media-src 'self' blob:; connect-src 'self'; form-action 'self'"
             . ($formAction === null ? '' : " $formAction")
             . "; base-uri 'none'; frame-ancestors 'none'";

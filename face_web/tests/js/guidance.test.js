@@ -80,8 +80,17 @@ test('a pose is asked for until it is there', () => {
 
 test('a blurred or moving face is asked to hold still', () => {
     assert.equal(advise(measured([face()], { sharpness: 2 })), 'blurred');
-    assert.equal(advise(measured([face()]), 'straight', face({ x: 270 })), 'still');
-    assert.equal(advise(measured([face()]), 'straight', face({ x: 315 })), 'good');
+    assert.equal(advise(measured([face()]), 'straight', measured([face({ x: 270 })])), 'still');
+    assert.equal(advise(measured([face()]), 'straight', measured([face({ x: 315 })])), 'good');
+    assert.equal(advise(measured([face()]), 'straight', measured([])), 'good');
+});
+
+test('a face that is seen in a smaller picture than before has not moved', () => {
+    const before = measured([face()]);
+    const small = face();
+    small.box = small.box.map((at) => at / 2);
+    small.landmarks = small.landmarks.map((point) => point.map((at) => at / 2));
+    assert.equal(advise(measured([small], { width: 320, height: 240 }), 'straight', before), 'good');
 });
 
 test('what is not known is not held against anybody', () => {
