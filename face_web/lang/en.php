@@ -399,6 +399,7 @@ return [
     'camera.liveness.hint.more' => 'A little further.',
     'camera.liveness.hint.less' => 'Not quite so far.',
     'camera.liveness.hint.less_close' => 'Not quite so close.',
+    'camera.liveness.hint.ahead' => 'Face the camera.',
     'camera.liveness.hint.level' => 'Turn only your head, without nodding.',
     'camera.liveness.hint.straight' => 'Face the camera, then nod.',
     'camera.liveness.hint.other_way' => 'The other way.',

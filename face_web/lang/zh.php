@@ -371,6 +371,7 @@ return [
     'camera.liveness.hint.more' => '再多一点。',
     'camera.liveness.hint.less' => '幅度不用这么大。',
     'camera.liveness.hint.less_close' => '不用这么近。',
+    'camera.liveness.hint.ahead' => '请正对摄像头。',
     'camera.liveness.hint.level' => '只转头，不要点头。',
     'camera.liveness.hint.straight' => '先正对摄像头，再抬头或低头。',
     'camera.liveness.hint.other_way' => '请向另一边。',

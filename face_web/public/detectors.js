@@ -133,11 +133,12 @@ class BrowserFinder {
         return near.faces.length > 0 ? near : this.#search(video, FAR);
     }
 
+    /** About the last face; where it is lost, everywhere. */
     async #follow(video) {
         const canvas = drawn(video, video.videoWidth, video.videoHeight, NEAR.longest, this.#canvas);
-        const about = this.#last === null ? [] : await this.#searchAbout(canvas, this.#last.map((at) => at * canvas.width));
-        const faces = about.length > 0 ? about : await this.#find(canvas, NEAR.side);
-        return { width: canvas.width, height: canvas.height, faces, light: null, sharpness: null };
+        const { width, height } = canvas;
+        const faces = this.#last === null ? [] : await this.#searchAbout(canvas, this.#last.map((at) => at * width));
+        return faces.length > 0 ? { width, height, faces, light: null, sharpness: null } : this.#look(video);
     }
 
     async #searchAbout(canvas, box) {

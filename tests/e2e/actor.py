@@ -29,7 +29,7 @@ from face_server.types import BoundingBox, DetectedFace
 
 #: Frames of webcam_one_person_640x480.mjpeg: he looks ahead, turns his head to the picture's right, and stays so. He
 #: turns to the other side and nods, too, but not as far as the page asks for.
-AHEAD, TURNING, TURNED = range(101, 109), range(129, 138), (138, 139, 140, 144, 145, 146)
+AHEAD, TURNING, TURNED = range(91, 96), range(129, 138), range(144, 148)
 ABLE = {"turn_right", "come_closer"}
 #: From what is asked to the first movement, and from there until it is done: of somebody practised, by numbers.
 REACTS_S, MOVES_S = 0.3, 0.5
@@ -40,8 +40,8 @@ SLOTS, FRAMES_PER_S = 6, 15
 NOISE = 1.0
 #: Columns of the film that are no grey bars: a phone filmed it upright.
 FILMED = (190, 448)
-#: The middle of his face, between eyes and mouth, and how far his eyes are apart, in AHEAD[2], the photograph.
-MIDDLE, EYES_PX, PRINTED = (294, 236), 88.6, AHEAD[2]
+#: The middle of his face, between eyes and mouth, and how far his eyes are apart, in PRINTED, the photograph.
+MIDDLE, EYES_PX, PRINTED = (294, 236), 88.6, 103
 #: Where each step leads. A turn of the film has one width, whatever its degrees; the photograph is tilted by them.
 POSES = {
     "turn_left": Pose(yaw=-35),
@@ -84,6 +84,11 @@ class Actor:
     def do(self, step: str) -> None:
         """What is asked, as the daemon names it, after his time to react; any other word: he looks ahead."""
         self._from, self._to, self._asked_at = self._pose(), POSES.get(step, Pose()), time.monotonic()
+
+    def sit(self) -> None:
+        """He looks ahead already, in the light of the room."""
+        self._from = self._to = Pose()
+        self._colour = None
 
     def light(self, colour: str | None) -> None:
         """The screen before him shines like this ("#rrggbb"), or as ever: it falls on him, and hardly on the room."""

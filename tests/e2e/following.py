@@ -92,11 +92,12 @@ def play(
         if now[:3] != before[:3] and now[0] == "following" and now[2] == "asked":
             seen.append(now[1])
             man.do(does(now[1]))
+        if now[0] != "following" == before[0]:
+            man.do("")  # before another try he looks ahead again
         if look and now[2]:
             tab.look(f"{look}-{len(seen)}-{now[1]}-{(_hex(now[3]) or now[2]).strip('#')}", whole=False)
         before = now
-    man.do("")
-    man.light(None)
+    man.sit()
     return seen
 
 

@@ -61,7 +61,7 @@ def guarded(asking: Daemon, man: Actor, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(autouse=True)
 def calm(man: Actor, guarded: Website) -> None:
     """He looks ahead, and nobody remembers what was before."""
-    man.do("")
+    man.sit()
     guarded.forgive()
 
 

@@ -63,8 +63,10 @@ def test_the_operator_asks_the_daemon_in_its_container(daemon: Container, web: S
 
 
 def test_every_answer_has_the_headers_of_the_site_and_static_files_are_checked_anew(web: Site) -> None:
-    page, style, script = (web.visitor().get(path) for path in ("/login", "/style.css", "/vendor/face-api/face-api.js"))
-    for answer in (page, style, script):
+    finder = "/vendor/face-api/face-api.js", "/vendor/face-api/tfjs-backend-wasm-simd.wasm"
+    page, style, script, code = (web.visitor().get(path) for path in ("/login", "/style.css", *finder))
+    assert code.headers["content-type"] == "application/wasm", "a browser compiles nothing else"
+    for answer in (page, style, script, code):
         assert answer.status == 200
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]

@@ -66,6 +66,12 @@ test('coming closer is a larger face, whatever the size of the picture it was fo
     assert.ok(progress('come_closer', AHEAD, half).reach < 0.01);
 });
 
+test('who comes closer faces the camera, also after a turn', () => {
+    const turned = progress('come_closer', AHEAD, seen({ times: 1.3, right: LIMITS.aside + 0.02 }));
+    assert.deepEqual([turned.done, turned.hint], [false, 'ahead']);
+    assert.equal(progress('come_closer', AHEAD, seen({ times: 1.3, down: LIMITS.aside - 0.02 })).done, true);
+});
+
 test('nobody and several people do nothing, and are told apart', () => {
     assert.deepEqual(progress('turn_left', AHEAD, seen({ faces: 0 })), { reach: 0, done: false, hint: 'nobody' });
     assert.deepEqual(progress('turn_left', AHEAD, seen({ faces: 2 })), { reach: 0, done: false, hint: 'several' });
