@@ -136,7 +136,7 @@ def log_in(
         frames = act(portrait, begun, who)
         time.sleep(max(0.0, begun.at_s + least_s - time.monotonic()))
         told = send(visitor, begun, frames, **form)
-        if told.code != "not_live":
+        if told.code not in ("not_live", "quality"):
             break
     return told
 

@@ -27,7 +27,7 @@ const BLIND_MS = 2500;
 /** No hint before this: who has only read what to do needs none. */
 const HINT_MS = 1500;
 
-/** The tick stays so long after the pictures, during which it was there: half a second in all. */
+/** The tick stays so long after the pictures, during which it was there: a third of a second in all. */
 const TICK_MS = 150;
 
 /**

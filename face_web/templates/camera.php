@@ -60,11 +60,10 @@ declare(strict_types=1);
             <button type="button" class="primary" data-capture><?= e($t('camera.start')) ?></button>
             <button type="button" data-again hidden><?= e($t('camera.retake')) ?></button>
         </div>
-        <p class="hint instructions"><?= e($t('camera.instructions')) ?>
+        <p class="hint instructions"><?= e($t('camera.instructions')) ?></p>
 <?php if ($steps ?? false) : ?>
-            <?= e($t('camera.instructions.steps')) ?>
+        <p class="hint instructions"><?= e($t('camera.instructions.steps')) ?></p>
 <?php endif; ?>
-        </p>
 <?php if ($flash ?? false) : ?>
         <p class="field checkbox">
             <input type="checkbox" id="camera-no-flash" data-no-flash>
