@@ -233,8 +233,11 @@ def test_who_lights_up_as_the_screen_does_is_let_in_and_nobody_else(
             play(tab, man, lit=lit, look="liveness-flash")
             assert "Hold still while the screen changes its colour" in tab.result
             tab.page.locator("[data-capture]").click()
-        # No screenshots: while one is made his face would keep the colour before.
-        assert get_in(tab, man) == list(dict.fromkeys(asked.challenges[-1]))
+        guarded.forgive()
+        # No screenshots: while one is made his face would keep the colour before. Again, since the check refuses honest
+        # light now and then, as README says.
+        steps = get_in(tab, man, again="too long|Hold still while the screen changes its colour")
+        assert steps == list(dict.fromkeys(asked.challenges[-1]))
         tab.is_at("/account")
 
 
