@@ -53,7 +53,7 @@ class Asked:
 
 
 def get_in(tab: Screen, man: Actor, look: str = "", again: str = "too long|用时过长") -> list[str]:
-    """As `play`, and again after an answer like `again`: slow machines let challenges run out. The steps of the last try."""
+    """As `play`, again after an answer like `again`: slow machines let challenges run out. The last try's steps."""
     for _ in range(5):
         done = play(tab, man, look=look)
         tab.page.wait_for_function(ARRIVED, arg=f"{tab.base_url}/account")

@@ -45,7 +45,7 @@ final class SecurityHeaders
         return new Response($response->status, $response->headers + $headers, $response->body);
     }
 
-    /** 'wasm-unsafe-eval' lets the site's own scripts run WebAssembly, as the face finder does; no text becomes script by it. */
+    /** 'wasm-unsafe-eval' lets the site's own scripts run WebAssembly, as the face finder does; no text becomes script. */
     private static function policy(?string $formAction): string
     {
         return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
