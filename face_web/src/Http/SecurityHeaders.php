@@ -48,8 +48,8 @@ final class SecurityHeaders
     /** 'wasm-unsafe-eval' lets the site's own scripts run WebAssembly, as the face finder does; no text becomes script. */
     private static function policy(?string $formAction): string
     {
-        return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data: blob:; "
-            . "media-src 'self' blob:; connect-src 'self'; form-action 'self'"
+        return "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+            . "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; form-action 'self'"
             . ($formAction === null ? '' : " $formAction")
             . "; base-uri 'none'; frame-ancestors 'none'";
     }
