@@ -15,9 +15,6 @@ const INTEGRITY = {
 
 const SCORE_THRESHOLD = 0.5;
 
-/** The magic number and the version: the shortest module. */
-const EMPTY_MODULE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
-
 /** Of the 68 landmarks: the points of each eye, the tip of the nose, the corners of the mouth. Left is left in the picture. */
 const EYE_LEFT = [36, 37, 38, 39, 40, 41];
 const EYE_RIGHT = [42, 43, 44, 45, 46, 47];
@@ -78,9 +75,9 @@ function library(directory) {
 }
 
 /**
- * WebAssembly, since networks as small as these need a sixth of WebGL's time in it where there is no graphics card
- * (docs/measurements.md) and nothing is compiled for seconds first. WebGL in a browser without SIMD, or where a policy allows
- * no WebAssembly. Never plain JavaScript, in whose half a second to a second and a half for each picture the page answers
+ * WebAssembly, since networks as small as these need a tenth of WebGL's time in it where there is no graphics card, and no
+ * seconds of preparing first (docs/measurements.md). WebGL in a browser without SIMD, or where a policy allows no
+ * WebAssembly. Never plain JavaScript, in whose half a second to a second and a half for each picture the page answers
  * nobody: the daemon is the better finder then.
  */
 async function chooseBackend(tf, directory) {
@@ -93,15 +90,12 @@ async function chooseBackend(tf, directory) {
     throw new Error('neither WebAssembly nor WebGL');
 }
 
-/** The package waits for ever where its code does not run, so that is asked first; and it gets its code from here, verified. */
+/** The package waits for ever where its code cannot be compiled, so that is tried first; and it is handed the verified code. */
 async function webAssembly(tf, directory) {
-    await WebAssembly.compile(EMPTY_MODULE);
-    if (!(await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT'))) {
-        return false;
-    }
-    const code = await verified(directory, 'tfjs-backend-wasm-simd.wasm');
+    const code = await (await verified(directory, 'tfjs-backend-wasm-simd.wasm')).arrayBuffer();
+    await WebAssembly.compile(code);
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-    tf.env().platform.fetch = async () => code;
+    tf.env().platform.fetch = async () => new Response(code);
     tf.setWasmPaths(directory, true);
     return tf.setBackend('wasm');
 }

@@ -83,6 +83,7 @@ trait FreshDatabases
         for ($number = 0; $number < $processes; $number++) {
             $pipes = [];
             $command = [PHP_BINARY, __DIR__ . '/worker.php', json_encode($task + ['number' => $number])];
+            // STDERR is inherited: handing the stream over would rewind the log that it is written to.
             $process = proc_open($command, [['pipe', 'r'], ['pipe', 'w']], $pipes);
             $running[] = [$process, $pipes];
         }
